@@ -36,7 +36,7 @@ def autosave(request: HttpRequest, issue: Issue) -> HttpResponse:
         form = ComposeForm(request.POST, instance=issue)
         if form.is_valid():
             store(request, form, is_manual="manual" in request.POST)
-            return JsonResponse({"state": "saved", "revision": form.instance.revision, "errors": {}})
+            return JsonResponse(_saved(form.instance))
         keep_unfinished(
             Issue(pk=issue.pk), request.POST, by=username_of(request), page=request.POST.get("page_key", "")
         )
@@ -57,7 +57,7 @@ def autosave_new(request: HttpRequest) -> HttpResponse:
         store(request, form, is_manual="manual" in request.POST)
     issue = form.instance
     urls = {"url": page_url(issue, "change")} | {name: page_url(issue, name) for name in ("autosave", "check")}
-    return JsonResponse({"state": "saved", "revision": issue.revision, "errors": {}, "issue": issue.pk, **urls})
+    return JsonResponse(_saved(issue) | {"issue": issue.pk} | urls)
 
 
 def store(request: HttpRequest, form: ComposeForm, *, is_manual: bool) -> None:
@@ -73,6 +73,12 @@ def store(request: HttpRequest, form: ComposeForm, *, is_manual: bool) -> None:
         model_admin = admin.site.get_model_admin(Issue)
         message = model_admin.construct_change_message(request, form, [])  # type: ignore[arg-type]
         model_admin.log_change(request, issue, message)
+
+
+def _saved(issue: Issue) -> dict[str, Any]:
+    """The status is part of it, because a change ends an approval."""
+    status = {"status": issue.state, "label": str(issue.get_state_display())}
+    return {"state": "saved", "revision": issue.revision, "title": issue.title, "errors": {}, **status}
 
 
 def _starts_a_revision(issue: Issue) -> bool:

@@ -15,7 +15,12 @@ _PAGE_FIELDS = ("csrfmiddlewaretoken", "page_key", "continued", "manual")
 
 def keep_unfinished(issue: Issue, typed: QueryDict, *, by: str, page: str) -> UnfinishedDraft:
     """Store what was typed into the page with key `page`, in place of what was stored of it before."""
-    fields = {name: typed.getlist(name) for name in typed if name not in _PAGE_FIELDS}
+    # PostgreSQL stores no U+0000 in JSON; no field accepts it either.
+    fields = {
+        name.replace("\0", ""): [value.replace("\0", "\ufffd") for value in typed.getlist(name)]
+        for name in typed
+        if name not in _PAGE_FIELDS
+    }
     draft, _created = UnfinishedDraft.objects.update_or_create(
         issue=issue, by=by[:150], page=page[:40], defaults={"fields": fields, "saved_at": timezone.now()}
     )

@@ -41,7 +41,8 @@ def numbers(issue: Issue) -> list[int]:
 def test_valid_text_becomes_content_and_the_page_learns_its_revision(edda: Client, issue: Issue) -> None:
     answer = autosave(edda, issue, typed(edda, issue, preheader="Typed"))
     issue.refresh_from_db()
-    assert answer == {"state": "saved", "revision": issue.revision, "errors": {}}
+    assert answer["state"] == "saved"
+    assert (answer["revision"], answer["errors"]) == (issue.revision, {})
     assert issue.preheader == "Typed"
     assert issue.revisions.get(number=issue.revision).note_text == "Autosaved"
     assert not UnfinishedDraft.objects.exists()
@@ -94,7 +95,8 @@ def test_a_revision_that_was_frozen_or_approved_is_not_replaced(edda: Client, is
     autosave(edda, issue, typed(edda, issue, preheader="Approved"))
     issue.refresh_from_db()
     issue.move("approved", by="sue", approved_revision=issue.revision)
-    autosave(edda, issue, typed(edda, issue, preheader="Changed"))
+    # The page shows that the approval has ended.
+    assert autosave(edda, issue, typed(edda, issue, preheader="Changed"))["status"] == "draft"
     issue.refresh_from_db()
     assert numbers(issue) == [1, 2, 3, 4]
     assert issue.state == "draft"
@@ -112,6 +114,12 @@ def test_text_with_an_error_is_kept_whole_as_an_unfinished_draft(edda: Client, i
     assert "This is your unfinished text" in words_on(page)
     shown = form_data(edda, page_of(issue))
     assert (shown["rows-2-url"], shown["rows-3-body"]) == ("nowhere", "Words that must survive.")
+
+
+def test_characters_that_no_field_accepts_are_no_error_of_the_server(edda: Client, issue: Issue) -> None:
+    data = typed(edda, issue, rows__2__title="A\0B")
+    assert autosave(edda, issue, data)["state"] == "unfinished"
+    assert UnfinishedDraft.objects.get().fields["rows-2-title"] == ["A\ufffdB"]
 
 
 def test_an_unfinished_draft_ends_when_its_text_is_saved(edda: Client, issue: Issue) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Error, Locator, Page
+from playwright.sync_api import BrowserContext, Dialog, Error, Locator, Page
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.store import load_content, save_content
@@ -79,7 +79,12 @@ def test_an_untouched_page_is_left_without_a_question(live_server: Any, edda: Cl
     asked: list[str] = []
     with browsing(live_server, edda, viewport=DESK) as context:
         page = context.new_page()
-        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+        def accept(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.accept()
+
+        page.on("dialog", accept)
         page.goto(page_of(issue))
         page.locator("summary", has_text="Quay 2").click()
         page.get_by_role("link", name="Preview").first.click()

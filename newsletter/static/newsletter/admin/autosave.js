@@ -71,6 +71,9 @@ if (compose) {
     if (answer.state === "saved") {
       form.elements.based_on.value = answer.revision;
       part("newer")?.remove();
+      form.querySelector("h1").textContent = answer.title;
+      Object.assign(part("pill"), { className: `pill pill-${answer.status}`, textContent: answer.label });
+      if (answer.status === "draft") part("approved")?.remove();
       if (answer.url) becomeIssue(answer);
     }
     if (answer.by !== undefined) {
