@@ -166,6 +166,21 @@ def test_text_of_a_killed_tab_can_be_discarded(live_server: Any, edda: Client) -
     assert "crash" not in next(stored().stories()).body
 
 
+def test_text_of_a_new_issue_without_a_title_is_kept_on_the_device(live_server: Any, edda: Client) -> None:
+    make_issue()
+    with browsing(live_server, edda, viewport=DESK) as context:
+        page = context.new_page()
+        page.goto(reverse("admin:newsletter_issue_add"))
+        page.get_by_label("Preheader").fill("Typed first")
+        state(page).filter(has_text="Kept on this device.").wait_for()
+        page.close()
+        page = context.new_page()
+        page.goto(reverse("admin:newsletter_issue_add"))
+        page.locator("[data-copy]").get_by_role("button", name="Restore").click()
+        assert page.get_by_label("Preheader").input_value() == "Typed first"
+    assert Issue.objects.count() == 1
+
+
 def typed_and_killed(context: BrowserContext, issue: Issue, words: str) -> None:
     page = context.new_page()
     without_answers(page)

@@ -16,7 +16,7 @@ if (compose) {
     if (at) form.querySelectorAll("[data-saved-at]").forEach((each) => { each.textContent = time.format(at); });
     part("phone-state").textContent = part(`state=${state}`)?.textContent.trim() ?? "";
     // Each kind of state is announced once, not each save.
-    if (state && state !== kind && state !== "saving" && !(state === "saved" && kind === "saving")) announce(part("phone-state").textContent);
+    if (state !== kind && state !== "saving" && !(state === "saved" && kind === "saving")) announce(part("phone-state").textContent);
     if (state !== "saving") kind = state;
   }
 
@@ -223,7 +223,7 @@ if (compose) {
       if (answer?.ok) part("copy-difference").innerHTML = await answer.text();
     });
   }
-  show(form.dataset.issue === "new" ? "" : "saved");
+  if (!wasNew) show("saved");
   offerCopy().catch(() => { isKept = false; });
   Object.assign(compose, { save, goTo });
 }
