@@ -264,9 +264,11 @@ def test_an_incomplete_row_is_kept_and_named_and_does_not_block_the_rest(live_se
         assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
         page.reload()
         assert page.get_by_text("This is your unfinished text").is_visible()
+        page.get_by_role("button", name="story 1: error").wait_for()
         assert page.get_by_label("Preheader").input_value() == "Typed after it"
         row(page, "Quay 1").get_by_label("Link").fill("https://quay.example/1")
         assert save(page) == "saved"
+        page.get_by_text("This is your unfinished text").wait_for(state="detached")
     assert stored().preheader == "Typed after it"
 
 

@@ -70,7 +70,7 @@ if (compose) {
     if (answer.errors) showErrors(answer.errors, isManual);
     if (answer.state === "saved") {
       form.elements.based_on.value = answer.revision;
-      part("newer")?.remove();
+      form.querySelectorAll("[data-newer], [data-unfinished]").forEach((each) => each.remove());
       form.querySelector("h1").textContent = answer.title;
       Object.assign(part("pill"), { className: `pill pill-${answer.status}`, textContent: answer.label });
       if (answer.status === "draft") part("approved")?.remove();
@@ -108,7 +108,7 @@ if (compose) {
       const [, index, field] = /^rows-(\d+)-(\w+)$/.exec(name) || [];
       const row = index && rows()[index], input = row ? row.querySelector(`[name$="-${field}"]`) : form.elements[name];
       const node = input instanceof RadioNodeList ? input[0] : input;
-      if (row) row.dataset.error = sentences[0];
+      if (row) row.dataset.error = "";
       if (!node) return { sentences };
       const items = Object.assign(document.createElement("ul"), { className: "errorlist" });
       items.append(...sentences.map((each) => Object.assign(document.createElement("li"), { textContent: each })));

@@ -138,6 +138,7 @@ const compose = (() => {
 
   function prepare(row) {
     row.querySelector("noscript")?.remove();
+    if (row.classList.contains("has-error")) row.dataset.error = "";
     row.append(part("handles").content.cloneNode(true));
     update(row);
     return row;

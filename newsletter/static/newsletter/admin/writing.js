@@ -79,7 +79,7 @@ if (compose) {
   }
 
   function problemOf(row) {
-    if (row.dataset.error) return { label: text("HasError") };
+    if ("error" in row.dataset) return { label: text("HasError") };
     const missing = isStory(row) && value(row, "title") && ["url", "body"].find((name) => !value(row, name));
     return missing ? { label: text(missing === "url" ? "NoLink" : "NoText"), field: missing } : null;
   }
