@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import BrowserContext, Dialog, Error, Locator, Page
 
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue
@@ -21,6 +22,7 @@ from tests.publications import make_issue
 
 __all__ = ["pytestmark"]
 
+SCRIPTS = ("compose.js", "autosave.js", "writing.js", "preview.js")
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 SENTENCES = (
@@ -517,4 +519,6 @@ def test_the_page_of_31_stories_keeps_its_budget(live_server: Any, edda: Client)
         assert page.evaluate("document.querySelectorAll('*').length") <= 1300
         loaded = page.evaluate("[...document.scripts].map(each => new URL(each.src).pathname)")
     own = {path.rpartition("/")[2] for path in loaded if "/newsletter/admin/" in path}
-    assert own == {"compose.js", "autosave.js", "writing.js", "preview.js", "paste.js"}
+    assert own == {*SCRIPTS, "paste.js"}
+    folder = PROJECT_ROOT / "newsletter" / "static" / "newsletter" / "admin"
+    assert sum((folder / name).stat().st_size for name in SCRIPTS) <= 41_000
