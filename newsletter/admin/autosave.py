@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -32,6 +32,8 @@ MAX_PASTED = 200_000
 @require_POST
 def autosave(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Save the form. `manual` is set if the editor asked for it: then the revision is one of its own."""
+    if "rows-TOTAL_FORMS" not in request.POST:
+        return HttpResponseBadRequest("The form has no rows-TOTAL_FORMS.")
     with transaction.atomic():
         form = ComposeForm(request.POST, instance=issue)
         if form.is_valid():
@@ -116,6 +118,8 @@ def discard_unfinished(request: HttpRequest, issue: Issue) -> HttpResponse:
 @require_POST
 def compare_typed(request: HttpRequest, issue: Issue) -> HttpResponse:
     """An HTML fragment: how the posted form differs from the issue as saved. Stores nothing."""
+    if "rows-TOTAL_FORMS" not in request.POST:
+        return HttpResponseBadRequest("The form has no rows-TOTAL_FORMS.")
     stored = load_content(issue)
     form = ComposeForm(request.POST, instance=issue)
     changes = difference(stored, typed_content(form, stored))

@@ -122,6 +122,19 @@ def test_characters_that_no_field_accepts_are_no_error_of_the_server(edda: Clien
     assert UnfinishedDraft.objects.get().fields["rows-2-title"] == ["A\ufffdB"]
 
 
+@pytest.mark.parametrize(
+    "posted", [{}, {"rows-TOTAL_FORMS": "x"}, {"rows-TOTAL_FORMS": "3"}, {"rows-TOTAL_FORMS": "2", "rows-1-kind": "x"}]
+)
+@pytest.mark.parametrize("page", ["autosave", "unfinished_compare"])
+def test_a_form_with_missing_parts_is_no_error_of_the_server(
+    edda: Client, issue: Issue, page: str, posted: dict[str, str]
+) -> None:
+    before = load_content(issue)
+    assert edda.post(page_of(issue, page), posted).status_code == (200 if posted else 400)
+    assert edda.get(page_of(issue)).status_code == 200
+    assert load_content(issue) == before
+
+
 def test_an_unfinished_draft_ends_when_its_text_is_saved(edda: Client, issue: Issue) -> None:
     autosave(edda, issue, typed(edda, issue, rows__2__url="nowhere", preheader="Kept"))
     # The page that continues it saves it, by hand or by autosave.

@@ -29,6 +29,10 @@ if (compose) {
     }
   }
 
+  function forgetHere() {
+    try { localStorage.removeItem(prefix() + page); } catch { isKept = false; }
+  }
+
   function changed() {
     changes += 1;
     keepHere();
@@ -62,7 +66,7 @@ if (compose) {
     const isThere = ["saved", "unfinished", "newer", "closed"].includes(answer.state);
     if (isThere) {
       saved = at;
-      if (at === changes) localStorage.removeItem(prefix() + page);
+      if (at === changes) forgetHere();
     } else {
       keepHere();
       timer = setTimeout(save, RETRY);
@@ -94,7 +98,7 @@ if (compose) {
 
   // The page of a new issue goes on as the page of the issue that its first save made.
   function becomeIssue({ url, autosave, check, issue }) {
-    localStorage.removeItem(prefix() + page);
+    forgetHere();
     history.replaceState(null, "", url);
     form.action = url;
     Object.assign(form.dataset, { autosave, check, issue });
