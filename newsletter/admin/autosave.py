@@ -33,7 +33,7 @@ MAX_PASTED = 200_000
 def autosave(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Save the form. `manual` is set if the editor asked for it: then the revision is one of its own."""
     if "rows-TOTAL_FORMS" not in request.POST:
-        return HttpResponseBadRequest("The form has no rows-TOTAL_FORMS.")
+        return HttpResponseBadRequest()
     with transaction.atomic():
         form = ComposeForm(request.POST, instance=issue)
         if form.is_valid():
@@ -119,7 +119,7 @@ def discard_unfinished(request: HttpRequest, issue: Issue) -> HttpResponse:
 def compare_typed(request: HttpRequest, issue: Issue) -> HttpResponse:
     """An HTML fragment: how the posted form differs from the issue as saved. Stores nothing."""
     if "rows-TOTAL_FORMS" not in request.POST:
-        return HttpResponseBadRequest("The form has no rows-TOTAL_FORMS.")
+        return HttpResponseBadRequest()
     stored = load_content(issue)
     form = ComposeForm(request.POST, instance=issue)
     changes = difference(stored, typed_content(form, stored))

@@ -31,6 +31,7 @@ const compose = (() => {
   function text(key, values = {}) {
     return form.dataset[`text${key}`].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
   }
+  // The text for one, or that for several, whose key ends with "s".
   const counted = (key, count) => text(count === 1 ? key : `${key}s`, { count });
 
   // Tells screen readers what happened.
@@ -217,15 +218,15 @@ const compose = (() => {
   }
 
   function rowMenu(button, row) {
-    const items = [
-      ["Open", () => open(row)],
-      ["MoveUp", () => move(row, -1)], ["MoveDown", () => move(row, 1)],
-      ["ToSection", () => sectionMenu(button, chosen(row))],
-      ["Duplicate", () => duplicate(chosen(row))],
-      ["AddBelow", () => add("story", row)],
-      ["Remove", () => remove(chosen(row))],
-    ];
-    openMenu(button, items.filter(([key]) => key !== "ToSection" || chosen(row).every(isStory)).map(([key, run]) => [text(key), run]));
+    const toSection = [text("ToSection"), () => sectionMenu(button, chosen(row))];
+    openMenu(button, [
+      [text("Open"), () => open(row)],
+      [text("MoveUp"), () => move(row, -1)], [text("MoveDown"), () => move(row, 1)],
+      ...(chosen(row).every(isStory) ? [toSection] : []),
+      [text("Duplicate"), () => duplicate(chosen(row))],
+      [text("AddBelow"), () => add("story", row)],
+      [text("Remove"), () => remove(chosen(row))],
+    ]);
   }
 
   // Links or Markdown pasted into a title become rows; the server reads them. Without an answer, the text is inserted.
