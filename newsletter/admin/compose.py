@@ -6,7 +6,8 @@ Saving goes through `save_content`, as the import of a file does.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -16,18 +17,23 @@ from django.utils.translation import gettext_lazy
 from newsletter.admin.audience import AudienceForm
 from newsletter.admin.rows import row_formset
 from newsletter.admin.time_format import from_now
+from newsletter.admin.unfinished import as_typed, latest_unfinished
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import FieldName, field_faults, slug_from
 from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
 from newsletter.content.store import load_content, with_plain_line_ends
-from newsletter.models import Issue, Newsletter, Revision
+from newsletter.models import Issue, Newsletter, Revision, UnfinishedDraft
 
 if TYPE_CHECKING:
     IssueModelForm = forms.ModelForm[Issue]
 else:
     IssueModelForm = forms.ModelForm
 
+#: Characters of a subject and a preheader that most inboxes show.
+INBOX_LENGTHS = {"subject": 60, "preheader": 110}
+#: The mail programs whose lists of mails the page shows: the first has one line a mail, the others two.
+INBOX_CLIENTS = ("Gmail", "Apple Mail", "Outlook")
 DETAILS: tuple[FieldName, ...] = ("title", "slug", "subject", "preheader")
 
 
@@ -67,7 +73,7 @@ class IssueForm(IssueModelForm):
         }
 
     def __init__(self, data: Any = None, files: Any = None, **kwargs: Any) -> None:
-        super().__init__(data, files, **kwargs)
+        super().__init__(data, files, **{"label_suffix": "", **kwargs})
         stored = load_content(self.instance) if self.instance.pk else None
         if "slug" in self.fields:  # the admin leaves the fields out for those who may only view
             self.fields["slug"].required = False
@@ -76,13 +82,28 @@ class IssueForm(IssueModelForm):
         self.rows = row_formset(data, stored)
         self.audience = AudienceForm(data, self.instance)
 
+    @property
+    def envelope_fields(self) -> list[tuple[forms.BoundField, int]]:
+        """What inboxes show of the issue, each with the number of characters that most of them show."""
+        return [(self[name], most) for name, most in INBOX_LENGTHS.items()]
+
+    @property
+    def detail_fields(self) -> list[forms.BoundField]:
+        """The other fields that are shown."""
+        return [field for field in self.visible_fields() if field.name not in INBOX_LENGTHS]
+
+    @property
+    def details_have_errors(self) -> bool:
+        """Whether one of them has an error."""
+        return any(field.errors for field in self.detail_fields)
+
     def clean(self) -> dict[str, Any]:
         """Check the details by the rules of the content, and the rows."""
         self.cleaned_data["slug"] = self.cleaned_data.get("slug") or self._slug_from_title()
         for name in DETAILS:
             for fault in field_faults(name, self.cleaned_data.get(name) or ""):
                 self.add_error(name, str(fault))
-        for category in self._categories():
+        for category in self.categories():
             for fault in field_faults("category", category):
                 self.add_error("category_names", str(fault))
         if not self.rows.is_valid():
@@ -100,18 +121,35 @@ class IssueForm(IssueModelForm):
             date=cleaned["date"],
             subject=cleaned["subject"] or cleaned["title"],
             preheader=cleaned["preheader"],
-            categories=self._categories(),
+            categories=self.categories(),
             sections=self.rows.sections(),
             audience=self.audience.content(),
         )
 
-    def _categories(self) -> tuple[str, ...]:
+    def categories(self) -> tuple[str, ...]:
+        """The names between the commas."""
         names = (name.strip() for name in self.cleaned_data.get("category_names", "").split(","))
         return tuple(dict.fromkeys(name for name in names if name))
 
     def _slug_from_title(self) -> str:
         date = self.cleaned_data.get("date")
         return slug_from(self.cleaned_data.get("title") or "") or (date.isoformat() if date else "")
+
+
+def typed_content(form: IssueForm, stored: IssueContent) -> IssueContent:
+    """What was typed, valid or not, to be compared; never saved. A date that is none, and the audience, as stored."""
+    form.is_valid()
+    title, slug, subject, preheader = (str(form[name].value() or "") for name in DETAILS)
+    return replace(
+        stored,
+        title=title,
+        slug=slug or stored.slug,
+        subject=subject or title,
+        preheader=preheader,
+        date=form.cleaned_data.get("date") or stored.date,
+        categories=form.categories(),
+        sections=form.rows.typed_sections(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +192,24 @@ class ComposeForm(IssueForm):
 
     based_on = forms.IntegerField(widget=forms.HiddenInput, initial=0)
     replace_revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    page_key = forms.CharField(widget=forms.HiddenInput, required=False, max_length=40)
+    continued = forms.CharField(widget=forms.HiddenInput, required=False, max_length=80)
     #: Set when a newer revision was saved; the page shows the difference and offers to replace that revision.
     newer: NewerRevision | None = None
+    #: Set when the issue is no longer a draft.
+    is_closed = False
+    #: The editor whose unfinished draft the form opens with, if there is one.
+    opened_by = ""
+    unfinished: UnfinishedDraft | None = None
 
     def __init__(self, data: Any = None, files: Any = None, **kwargs: Any) -> None:
+        page_key, issue = secrets.token_urlsafe(9), kwargs.get("instance")
+        if data is None and self.opened_by and issue is not None and issue.pk and issue.is_editable:
+            self.unfinished = latest_unfinished(issue, by=self.opened_by)
+            data = as_typed(self.unfinished, page=page_key) if self.unfinished else None
         super().__init__(data, files, **kwargs)
         self.initial["based_on"] = self.instance.revision
+        self.initial["page_key"] = page_key
 
     def clean(self) -> dict[str, Any]:
         """Refuse to overwrite a newer revision, to change an issue past draft, and to take another issue's slug."""
@@ -173,6 +223,7 @@ class ComposeForm(IssueForm):
         # The admin saves in one transaction: the lock keeps the row as it is until the content is stored.
         row = Issue.objects.select_for_update().get(pk=self.instance.pk)
         if not row.is_editable:
+            self.is_closed = True
             self.add_error(
                 None,
                 _(

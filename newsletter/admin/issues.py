@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from newsletter.admin import (
+    autosave,
     check,
     control,
     dry_run,
@@ -33,7 +35,7 @@ from newsletter.admin import (
     schedule,
     test_mails,
 )
-from newsletter.admin.compose import ComposeForm
+from newsletter.admin.compose import INBOX_CLIENTS, ComposeForm
 from newsletter.admin.pages import (
     SEND_PERMISSION,
     SHARE_PERMISSION,
@@ -44,7 +46,8 @@ from newsletter.admin.pages import (
     redirect_with_message,
     tabs_of,
 )
-from newsletter.admin.time_format import from_now
+from newsletter.admin.time_format import clock_time, from_now
+from newsletter.admin.unfinished import drop_unfinished
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
@@ -56,6 +59,7 @@ else:
     IssueModelAdmin = admin.ModelAdmin
 
 PAGES = (
+    *autosave.PAGES,
     *preview.PAGES,
     *editions.PAGES,
     *check.PAGES,
@@ -81,7 +85,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
     form = ComposeForm
     fields = (
         *("newsletter", "title", "date", "slug", "subject", "preheader"),
-        *("category_names", "based_on", "replace_revision"),
+        *("category_names", "based_on", "replace_revision", "page_key", "continued"),
     )
     add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
     change_list_template = "admin/newsletter/issue/list.html"
@@ -105,7 +109,9 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         pages = [path(f"<int:pk>/{page.path}/", self._opened(page), name=page.name) for page in PAGES]
         importing = path("import/", self.admin_site.admin_view(self.import_view), name="newsletter_issue_import")
         token = path("token/", self.admin_site.admin_view(show_token), name="newsletter_issue_token")
-        return [importing, token, *pages, *super().get_urls()]
+        new = path("autosave/", self.admin_site.admin_view(autosave.autosave_new), name="newsletter_issue_autosave_new")
+        pasted = path("pasted/", self.admin_site.admin_view(autosave.read_pasted), name="newsletter_issue_pasted")
+        return [importing, token, new, pasted, *pages, *super().get_urls()]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """The import form; it makes new drafts and changes old ones, so both must be allowed."""
@@ -200,7 +206,12 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             "is_form": (is_open and may_change) or form.is_bound,
             "content": load_content(issue) if issue else None,
             "stored_title": stored.title if stored else "",
-            "saved": from_now(stored.updated_at) if stored else "",
+            "saved": clock_time(stored.updated_at, stored.newsletter.time_zone) if stored else "",
+            "zone": issue.newsletter.time_zone if issue else "UTC",
+            "sender_name": issue.newsletter.sender_name if issue else _("Newsletter"),
+            "inbox_clients": INBOX_CLIENTS,
+            "beside": [preview.CLIENTS[key] for key in preview.BESIDE],
+            "unfinished_ago": from_now(form.unfinished.saved_at) if form.unfinished else "",
             "may_change": may_change,
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
@@ -222,7 +233,15 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
                     "its newsletter and save it as a new issue."
                 ),
             )
-        return super().changeform_view(request, object_id, *args, **kwargs)
+        with transaction.atomic():  # an unfinished draft is checked against the issue as it is now
+            return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def get_form(self, request: HttpRequest, obj: Issue | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form; it opens with the editor's unfinished draft."""
+        made: Any = super().get_form(request, obj, change, **kwargs)
+        if self.has_change_permission(request, obj):
+            made.opened_by = request.user.get_username()
+        return made
 
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
         """Store the content the same way as an import does."""
@@ -230,7 +249,10 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         if obj.pk is None:
             obj.save()
             based_on = None
-        save_content(obj, form.content(), by=request.user.get_username(), based_on=based_on)
+        by = request.user.get_username()
+        save_content(obj, form.content(), by=by, based_on=based_on)
+        page = form.cleaned_data
+        drop_unfinished(obj, by=by, page=page["page_key"], continued=page["continued"])
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """For the history: the fields of the envelope, and the rows as one."""

@@ -6,6 +6,7 @@ admin's, which forbids the inline styles that mails are made of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -43,6 +44,13 @@ FRAME_POLICY = (
     "img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
+#: The same for the frame beside the compose page, whose scripts scroll it and mark the row. Nothing in it may run, so
+#: that its mail does not use what the origin would allow.
+BESIDE_POLICY = FRAME_POLICY.replace("sandbox ", "sandbox allow-same-origin ", 1)
+#: The emulated clients that the compose page offers.
+BESIDE = ("desktop", "phone", "dark", "text")
+_HEAD = re.compile(rb"<head[^>]*>")
+
 #: What an editor needs to see the mail of one subscriber.
 SUBSCRIBER_PERMISSIONS = (
     "subscribers.view_subscription",
@@ -54,26 +62,33 @@ MAX_FOUND = 10
 
 @dataclass(frozen=True, slots=True)
 class EmulatedClient:
-    """One screen or mail program that the preview emulates. `emulate` turns the HTML part into what it shows."""
+    """One screen or mail program that the preview emulates. `emulate` turns the HTML part into what it shows.
+
+    `width` is that of its frame in pixels, or 0 for one that takes the width of the page.
+    """
 
     key: str
     label: StrOrPromise
     description: StrOrPromise
     emulate: Callable[[str], str] | None = None
+    width: int = 0
 
 
 CLIENTS = {
     client.key: client
     for client in (
         EmulatedClient(
-            "desktop", gettext_lazy("Desktop"), gettext_lazy("600 pixels wide, on a light screen."), in_light
+            "desktop", gettext_lazy("Desktop"), gettext_lazy("600 pixels wide, on a light screen."), in_light, 600
         ),
-        EmulatedClient("phone", gettext_lazy("Phone"), gettext_lazy("375 pixels wide, on a light screen."), in_light),
+        EmulatedClient(
+            "phone", gettext_lazy("Phone"), gettext_lazy("375 pixels wide, on a light screen."), in_light, 375
+        ),
         EmulatedClient(
             "dark",
             gettext_lazy("Dark"),
             gettext_lazy("A dark screen in a mail program that applies the mail’s own dark colours."),
             in_dark,
+            600,
         ),
         EmulatedClient(
             "forced-dark",
@@ -83,12 +98,14 @@ CLIENTS = {
                 "without dark colours of their own. This is an approximation: each program inverts colours differently."
             ),
             in_forced_dark,
+            600,
         ),
         EmulatedClient(
             "no-pictures",
             gettext_lazy("Images off"),
             gettext_lazy("Before the recipient allows images: their descriptions are shown instead."),
             without_images,
+            600,
         ),
         EmulatedClient(
             "text", gettext_lazy("Plain text"), gettext_lazy("The text part, for mail programs that do not show HTML.")
@@ -146,6 +163,22 @@ def show_frame(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
         return _frame(rendering_of(issue), issue, CLIENTS[client], recipient)
     except (RenderingError, EnvelopeError) as error:
         return _frame_of_problem(str(error))
+
+
+@require_safe
+def show_beside(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
+    """The frame beside the compose page. It names the size of the HTML part, which the page counts against Gmail's."""
+    if client not in BESIDE:
+        raise Http404
+    try:
+        rendering = rendering_of(issue)
+    except RenderingError as error:
+        return _frame_of_problem(str(error))
+    response = _frame(rendering, issue, CLIENTS[client], None)
+    size = f'<meta name="mail-bytes" content="{len(rendering.html.encode())}">'.encode()
+    response.content = _HEAD.sub(lambda head: head[0] + size, response.content, count=1)
+    response["Content-Security-Policy"] = BESIDE_POLICY
+    return response
 
 
 @require_POST
@@ -292,5 +325,6 @@ def _framed(body: bytes, content_type: str) -> HttpResponse:
 PAGES = (
     Page("preview", show_preview, RequiredPermission.VIEW),
     Page("preview/frame/<slug:client>", show_frame, RequiredPermission.VIEW),
+    Page("preview/beside/<slug:client>", show_beside, RequiredPermission.VIEW),
     Page("preview/unsaved", show_unsaved, RequiredPermission.CHANGE),
 )

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
 
 SECTION, STORY = SectionKind.SECTION.value, "story"
-#: Empty rows at the end, for browsers without JavaScript; compose.js removes them and offers buttons instead.
+#: Empty rows at the end, for browsers without JavaScript; compose.js offers buttons instead.
 EXTRA_ROWS = 3
 MAX_ROWS = 500
 
 FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "image", "alt", "body")
 STORY_FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "body")
+FIELDS_OF: Mapping[str, tuple[SectionField, ...]] = {
+    STORY: STORY_FIELDS,
+    **{kind.value: FIELDS_OF_KIND[kind].fields for kind in SectionKind},
+}
 _STORY_FIELD_NAMES: dict[SectionField, FieldName] = {"title": "story title", "url": "link", "source": "source"}
 _LABELS: dict[SectionField, StrOrPromise] = {
     "title": _("Title"),
@@ -69,10 +73,20 @@ class RowKind:
     label: str
     fields: dict[SectionField, str]
 
-    @property
-    def is_block(self) -> bool:
-        """Whether the "Add block" menu offers it; stories and sections have buttons of their own."""
-        return self.value not in (STORY, SECTION)
+
+@dataclass(frozen=True, slots=True)
+class BlockGroup:
+    """Blocks that the menu shows under one label."""
+
+    label: str
+    kinds: tuple[RowKind, ...]
+
+
+_BLOCK_GROUPS: tuple[tuple[StrOrPromise, tuple[SectionKind, ...]], ...] = (
+    (_("Writing"), (SectionKind.CALLOUT, SectionKind.QUOTE)),
+    (_("Media and links"), (SectionKind.IMAGE, SectionKind.LINKS, SectionKind.BUTTON, SectionKind.CONTENTS)),
+    (_("Layout"), (SectionKind.SPONSOR, SectionKind.DIVIDER)),
+)
 
 
 def row_kinds() -> tuple[RowKind, ...]:
@@ -141,6 +155,24 @@ class RowForm(forms.Form):
         """Whether "Remove on save" is ticked."""
         return bool(self[DELETION_FIELD_NAME].value())
 
+    @property
+    def typed(self) -> dict[str, str]:
+        """The values as they were typed, valid or not; an unknown kind counts as a story."""
+        values = {field: str(self[field].value() or "") for field in FIELDS}
+        kind = self.chosen_kind if self.chosen_kind in dict(_kind_choices()) else STORY
+        return {"kind": kind} | values | {"body": _plain(values["body"])}
+
+    @property
+    def all_fields(self) -> list[forms.BoundField]:
+        """The fields of all kinds."""
+        return [self[field] for field in FIELDS]
+
+    @property
+    def shown_fields(self) -> list[forms.BoundField]:
+        """The fields of its kind, and others while they have a value or an error."""
+        own = FIELDS_OF.get(self.chosen_kind, FIELDS)
+        return [self[field] for field in FIELDS if field in own or self[field].value() or self[field].errors]
+
     def clean(self) -> dict[str, Any]:
         """Add the content rules' problems to their fields; files are checked by the same rules."""
         if self.cleaned_data.get(DELETION_FIELD_NAME):
@@ -187,9 +219,10 @@ class RowFormSet(RowForms):
             form.fields[field].label = _label(form.chosen_kind, field)
 
     @property
-    def kinds(self) -> tuple[RowKind, ...]:
-        """The kinds of rows that can be added."""
-        return row_kinds()
+    def block_groups(self) -> tuple[BlockGroup, ...]:
+        """The kinds of blocks that can be added, in the groups of the menu."""
+        kinds = {kind.value: kind for kind in row_kinds()}
+        return tuple(BlockGroup(str(label), tuple(kinds[kind] for kind in group)) for label, group in _BLOCK_GROUPS)
 
     @property
     def kinds_as_json(self) -> str:
@@ -211,6 +244,13 @@ class RowFormSet(RowForms):
         first and the one that was moved down second.
         """
         return sorted(self.forms, key=_sort_key) if self.is_bound else list(self.forms)
+
+    def typed_sections(self) -> tuple[SectionContent, ...]:
+        """The rows as they were typed, valid or not; a story above all sections is in one without a heading."""
+        rows = [form.typed for form in self.in_order() if not form.is_removed and not _is_empty_story(form.typed)]
+        if rows and rows[0]["kind"] == STORY:
+            rows.insert(0, {"kind": SECTION})
+        return tuple(_sections(rows))
 
     def rows_in_order(self) -> list[RowForm]:
         """The rows that are kept, in their submitted order."""
@@ -242,11 +282,17 @@ def rows_of(content: IssueContent) -> list[dict[str, str]]:
     return list(_rows(content))
 
 
+def row_of(part: SectionContent | StoryContent) -> dict[str, str]:
+    """One section, block or story as a row."""
+    if isinstance(part, StoryContent):
+        return {"kind": STORY} | {field: getattr(part, field) for field in STORY_FIELDS}
+    return {"kind": part.kind.value} | {field: getattr(part, field) for field in FIELDS}
+
+
 def _rows(content: IssueContent) -> Iterator[dict[str, str]]:
     for section in content.sections:
-        yield {"kind": section.kind.value} | {field: getattr(section, field) for field in FIELDS}
-        for story in section.stories:
-            yield {"kind": STORY} | {field: getattr(story, field) for field in STORY_FIELDS}
+        yield row_of(section)
+        yield from map(row_of, section.stories)
 
 
 def _sections(rows: list[dict[str, Any]]) -> Iterator[SectionContent]:
@@ -271,6 +317,10 @@ def _body(row: dict[str, Any]) -> str:
 
 def _plain(body: str) -> str:
     return body.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_empty_story(row: Mapping[str, str]) -> bool:
+    return row["kind"] == STORY and not any(row[field].strip() for field in FIELDS)
 
 
 def _is_ignored(form: RowForm) -> bool:

@@ -50,6 +50,13 @@ def from_now(at: datetime.datetime) -> str:
     return _("%(distance)s ago") % {"distance": distance}
 
 
+def clock_time(at: datetime.datetime, zone_name: str) -> str:
+    """`16:38` on the clocks of a zone if that was today, else `1 July 2026, 16:38`."""
+    local = at.astimezone(zone_of(zone_name))
+    is_today = local.date() == timezone.now().astimezone(zone_of(zone_name)).date()
+    return date_format(local, "H:i") if is_today else in_zone(at, zone_name, short=True)
+
+
 def zone_of(zone_name: str) -> zoneinfo.ZoneInfo:
     """The zone of that name, or UTC for a name that this machine does not know."""
     try:

@@ -16,8 +16,8 @@ from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import content_faults
 from newsletter.content.problems import ParsedIssue
-from newsletter.content.revisions import keep_missing_revision, keep_revision
-from newsletter.models import Category, Issue, IssueCategory, Newsletter, Reason, Section, Story
+from newsletter.content.revisions import close_autosave, keep_autosave, keep_missing_revision, keep_revision
+from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsletter, Reason, Section, Story
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,22 @@ def load_content(issue: Issue) -> IssueContent:
     )
 
 
-def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int | None = None, note: str = "") -> bool:
+def save_content(
+    issue: Issue,
+    content: IssueContent,
+    *,
+    by: str,
+    based_on: int | None = None,
+    note: str = "",
+    autosave: bool = False,
+) -> bool:
     """Replace the content of the draft `issue`, store a revision, and return whether anything changed.
 
     `by` names the editor or step; `note` says what kind of save it was, if not an ordinary one. `based_on` is the
     revision that the editor started from: StaleRevision is raised if other content has been saved since. CRLF line
     ends, as browsers send them, become LF. Raises IssueIsClosed unless the issue is a draft, and ContentIsUnfit for
-    content that breaks the rules of its fields. The revision number grows only if something changed.
+    content that breaks the rules of its fields. The revision number grows only if something changed. `autosave` says
+    that no editor asked for the save: its revision replaces that of the same editor's autosave before it.
     """
     content = _fit(content)
     with transaction.atomic():
@@ -103,10 +112,16 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
         _refuse_taken_slug(row, content.slug)
         if changed:
             keep_missing_revision(row, stored)
+            was_approved = row.state == IssueState.APPROVED
             # The approval was of the content before.
             row.revoke_approval(by=by, reason=Reason.EDITED)
             _replace(row, content)
-            keep_revision(row, row.revision + 1, content, by=by, note=note)
+            if autosave:
+                keep_autosave(row, content, by=by, may_fold=not was_approved)
+            else:
+                keep_revision(row, row.revision + 1, content, by=by, note=note)
+        elif not autosave:
+            close_autosave(row)
     issue.refresh_from_db()
     if changed:
         log.info(

@@ -79,6 +79,7 @@ from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.story_clicks import STORY, WHOLE_MAIL, ClickHour, EditionStory
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
+from newsletter.models.unfinished_draft import UnfinishedDraft
 from newsletter.models.webhook import (
     CHOOSABLE_TYPES,
     ENDPOINT_MACHINE,
@@ -208,6 +209,7 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "UnfinishedDraft",
     "Verdict",
     "WarmUpPlan",
     "WebhookAttempt",

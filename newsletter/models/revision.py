@@ -18,6 +18,7 @@ _NOTES = {
     "imported": gettext_lazy("Imported from a file"),
     "recurring": gettext_lazy("Created for a recurring schedule"),
     "weekly": gettext_lazy("Composed as the weekly digest"),
+    "autosave": gettext_lazy("Autosaved"),
     "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 
@@ -52,6 +53,12 @@ class Revision(models.Model):
         help_text=gettext_lazy("Code of a save other than an editor's, with its detail after a colon: restored:3."),
     )
     saved_at = models.DateTimeField(gettext_lazy("saved at"), default=timezone.now)
+    autosaved_since = models.DateTimeField(
+        gettext_lazy("autosaved since"),
+        null=True,
+        blank=True,
+        help_text=gettext_lazy("When the first autosave in this revision was made. Empty: it was not autosaved."),
+    )
 
     objects = RevisionQuerySet.as_manager()
 

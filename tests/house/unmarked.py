@@ -237,9 +237,13 @@ def in_script(source: str) -> list[Text]:
 
 
 def keys_in_script(source: str) -> set[str]:
-    """The attributes `data-text-…` that a script reads with `text("Key")`, `announce("Key")` or `dataset.textKey`."""
+    """The attributes `data-text-…` that a script reads: `text("Key")`, `announce("Key")`, `dataset.textKey`.
+
+    `counted("Key", 2)` reads `Key` for one and `Keys` for several.
+    """
     calls = re.findall(r"\b(?:text|announce)\(([^;]*)", source)
     keys = {key for call in calls for key in re.findall(r'"([A-Z]\w*)"', call)}
+    keys |= {key + end for key in re.findall(r'\bcounted\("([A-Z]\w*)"', source) for end in ("", "s")}
     keys |= set(re.findall(r"\.dataset\.text([A-Z]\w*)", source))
     return {"data-text" + re.sub(r"([A-Z])", lambda match: f"-{match[1].lower()}", key) for key in keys}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin.client_emulation import invert_colour
 from newsletter.admin.preview import CLIENTS
@@ -239,3 +241,16 @@ def test_the_frozen_edition_of_a_sent_issue_is_shown(edda: Client, issue: Issue)
     start_sending(issue)
     assert "This is the frozen edition" in words_on(edda.get(page_of(issue, "preview")))
     assert "Quay 1 gets a taller crane" in frame(edda, issue)
+
+
+def test_the_frame_beside_the_compose_page_may_be_scrolled_and_runs_nothing(edda: Client, issue: Issue) -> None:
+    answer = edda.get(page_of(issue, "preview_beside", "desktop"))
+    policy, text = answer["Content-Security-Policy"], answer.content.decode()
+    assert policy.startswith("sandbox allow-same-origin allow-popups ")
+    assert "allow-scripts" not in policy
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert re.search(r'<head[^>]*><meta name="mail-bytes" content="\d{4,6}">', text)
+    frame = lxml_html.fromstring(edda.get(page_of(issue)).content.decode()).xpath("//iframe[@name='preview']")[0]
+    assert frame.get("sandbox") == "allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+    assert edda.get(page_of(issue, "preview_beside", "headers")).status_code == 404
