@@ -17,10 +17,10 @@ _MAY_NEED_NOTES = re.compile(r"[<\[]")
 _BY_LABEL = re.compile(r"\]\[([^\[\]]{1,100})\]")
 
 
-def body_notes(text: str) -> list[tuple[int, str]]:
+def body_notes(text: str, *, with_refused_links: bool = True) -> list[tuple[int, str]]:
     """What is not shown, shown as typed, or shown in another form: the line, from 1, and a sentence.
 
-    Comments are not among them, and neither are merge fields.
+    Comments are not among them, and neither are merge fields. Pre-flight checks report refused links themselves.
     """
     if not _MAY_NEED_NOTES.search(text) and not text.startswith((">", "-")):
         return []
@@ -30,7 +30,9 @@ def body_notes(text: str) -> list[tuple[int, str]]:
             "This text has too many brackets, or lists and quotes within each other. It is shown as typed, without links."
         )
         return [(1, sentence)]
-    found = [*_html(parsed), *_images(parsed), *_links(parsed), *_definitions(parsed), *_missing_footnotes(parsed)]
+    found = [*_html(parsed), *_images(parsed), *_labels(parsed), *_definitions(parsed), *_missing_footnotes(parsed)]
+    if with_refused_links:
+        found += _refused(parsed)
     return sorted(dict.fromkeys(found), key=lambda note: note[0])
 
 
@@ -68,13 +70,16 @@ def _images(parsed: ParsedMarkdown) -> Iterator[tuple[int, str]]:
         yield line, sentence
 
 
-def _links(parsed: ParsedMarkdown) -> Iterator[tuple[int, str]]:
+def _refused(parsed: ParsedMarkdown) -> Iterator[tuple[int, str]]:
     for line, address in parsed.refused:
         sentence = translatable(
             "The link to “{address}” is removed and its text is kept: it is not a web or mail address.",
             address=_short(address),
         )
         yield line, sentence
+
+
+def _labels(parsed: ParsedMarkdown) -> Iterator[tuple[int, str]]:
     for block in parsed.running:
         for found in _BY_LABEL.finditer(block.words):
             if reference_key(found[1]) in parsed.missing:

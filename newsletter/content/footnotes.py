@@ -1,9 +1,9 @@
 """Footnotes and link definitions: the lines of a text that only define something. Pure.
 
-    The quay[^1] is [open][plan].
+The quay[^1] is [open][plan].
 
-    [^1]: Since June.
-    [plan]: https://quay.example/plan
+[^1]: Since June.
+[plan]: https://quay.example/plan
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _definition(lines: Sequence[str], literal: Sequence[bool], index: int) -> De
         return None
     if footnote := _FOOTNOTE.fullmatch(line):
         end = _end_of_footnote(lines, literal, index)
-        more = (other.strip() if not literal[at] else other for at, other in enumerate(lines[index + 1 : end], index + 1))
+        more = (
+            other.strip() if not literal[at] else other for at, other in enumerate(lines[index + 1 : end], index + 1)
+        )
         return Definition(footnote_key(footnote[1]), index, end, "\n".join([footnote[2], *more]).strip())
     if link := _LINK.fullmatch(line):
         address = link[3] if link[2] is None else link[2]

@@ -43,8 +43,10 @@ _BREAKS = re.compile(r"(?:[ \t]*\\\n){2,}[ \t]*")
 _BREAK_AT_END = re.compile(r"(?:\\\n[ \t]*)+(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 _TINY = re.compile(r"[0-3](?:px)?")
-_CELL_END, _ROW_END, _CAPTION, _HEAD = "\ue010", "\ue011", "\ue012", "\ue013"
-_PRIVATE = re.compile("[\ue000-\ue013]")
+# Characters for private use mark the parts of a table until the whole table is known.
+_CELL_END, _ROW_END, _CAPTION = "\ue010", "\ue011", "\ue012"
+_PRIVATE = re.compile("[\ue000-\ue012]")
+_TABLE_PARTS = re.compile("[\ue010-\ue012]")
 MAX_COLUMNS = 20
 
 
@@ -68,12 +70,9 @@ def html_as_markdown(html: str, *, base_url: str = "", is_summary: bool = False)
     soup = BeautifulSoup(lxml_html.tostring(tree, encoding="unicode"), "lxml")
     _number_items(soup)
     converter = _Converter(base_url, is_summary, dropped)
-    text = _PRIVATE_CELLS.sub("", converter.convert_soup(soup))
+    text = _TABLE_PARTS.sub("", converter.convert_soup(soup))
     text = _BREAK_AT_END.sub("", _BREAKS.sub("\n\n", text))
     return ConvertedHtml(_BLANK_LINES.sub("\n\n", with_marks(text)).strip(), +dropped)
-
-
-_PRIVATE_CELLS = re.compile("[\ue010-\ue013]")
 
 
 def unknown_tag(html: str) -> str:
@@ -223,20 +222,15 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
         return f"\n\n{fence}\n{words}\n{fence}\n\n"
 
     def convert_table(self, el: Any, text: str, parent_tags: set[str]) -> str:
-        """A table with as many columns as its longest row."""
+        """A table with as many columns as its longest row; Markdown makes the first row the head."""
         parts = text.split(_CAPTION)
         caption = parts[1].strip() if len(parts) == 3 else ""
-        rows = [
-            [" ".join(cell.split()).replace("|", "\\|") for cell in row.split(_CELL_END)[:-1]]
-            for row in parts[-1].split(_ROW_END)
-        ]
-        has_head = _HEAD in parts[-1].partition(_ROW_END)[0]
-        rows = [[cell.replace(_HEAD, "").strip() for cell in row] for row in rows if row]
+        cells = (row.split(_CELL_END)[:-1] for row in parts[-1].split(_ROW_END))
+        rows = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in cells if row]
         if not rows:
             return f"\n\n{caption}\n\n"
         width = max(map(len, rows))
-        head, *others = rows if has_head else [[""] * width, *rows]
-        lines = [_row(head, width), _row(["---"] * width, width), *(_row(row, width) for row in others)]
+        lines = [_row(row, width) for row in (rows[0], ["---"] * width, *rows[1:])]
         return "\n\n" + (f"{caption}\n\n" if caption else "") + "\n".join(lines) + "\n\n"
 
     def convert_caption(self, el: Any, text: str, parent_tags: set[str]) -> str:
@@ -249,9 +243,7 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
         more = min(int(span), MAX_COLUMNS) - 1 if span.isdecimal() and len(span) < 4 else 0
         return f"{text}{_CELL_END}" + _CELL_END * more
 
-    def convert_th(self, el: Any, text: str, parent_tags: set[str]) -> str:
-        """A cell of the head."""
-        return _HEAD + self.convert_td(el, text, parent_tags)
+    convert_th = convert_td
 
     def convert_tr(self, el: Any, text: str, parent_tags: set[str]) -> str:
         """A row."""

@@ -8,6 +8,9 @@ from newsletter.content.html_markdown import html_as_markdown
 from newsletter.content.html_tree import BLOCKS, NOT_SHOWN, name_of, parsed_html, tame
 from newsletter.content.plain_text import plain_to_markdown
 
+MAX_CHARACTERS = 200_000
+"""Characters of a document that are read; at most a few hundred words are kept."""
+
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s")
 _BETWEEN_BLOCKS = re.compile(r"(\n\n|\n(?=(?:-|\d+\.) ))")
 
@@ -17,7 +20,7 @@ def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> 
 
     Relative links are resolved against `base_url`. Never raises.
     """
-    markdown = html_as_markdown(html, base_url=base_url, is_summary=True).markdown
+    markdown = html_as_markdown(html[:MAX_CHARACTERS], base_url=base_url, is_summary=True).markdown
     if len(markdown) <= longest:
         return markdown
     kept = ""
@@ -34,7 +37,7 @@ def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> 
 
 def html_to_line(html: str) -> str:
     """The text of `html` on one line."""
-    tree = parsed_html(html)
+    tree = parsed_html(html[:MAX_CHARACTERS])
     if tree is None:
         return ""
     tame(tree)

@@ -16,7 +16,7 @@ from lxml.etree import LxmlError  # type: ignore[import-untyped]
 #: Below this depth of nesting, only the text is kept.
 MAX_DEPTH = 40
 #: Characters of a document that are parsed.
-MAX_CHARACTERS = 200_000
+MAX_CHARACTERS = 500_000
 
 BLOCKS = frozenset(
     "address article aside blockquote body center dd details div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header "  # noqa: SIM905
@@ -144,6 +144,8 @@ def _undo_word_lists(tree: Any) -> None:
         level, mark = min(int(found[1]), MAX_DEPTH // 4), _word_mark(node)
         number = _NUMBER.match(mark)
         del open_lists[level:]
+        if len(open_lists) == level and name_of(open_lists[-1]) != ("ol" if number else "ul"):
+            open_lists.pop()
         while len(open_lists) < level:
             made = lxml_html.Element("ol" if number else "ul")
             if number:

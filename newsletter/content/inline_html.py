@@ -27,7 +27,7 @@ _QUOTES = {"q": ("“", "”")}
 PAIRED = frozenset({*SHOWN_AS, *WITHOUT_MARKS, *_QUOTES})
 VOID = frozenset({"br", "wbr", "img"})
 
-_TAG = re.compile(r"<(?P<slash>/?)(?P<name>[a-zA-Z][a-zA-Z0-9-]*)(?P<rest>(?:\s[^>]*)?)>", re.DOTALL)
+_TAG = re.compile(r"<(?P<slash>/?)(?P<name>[a-zA-Z][a-zA-Z0-9-]*)(?P<rest>(?:[\s/][^>]*)?)>", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""([a-zA-Z_:][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=<>`]+))""")
 
 

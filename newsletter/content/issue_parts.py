@@ -225,10 +225,7 @@ def _share(
     for part, one, keys in zip(parts, parsed, wanted, strict=True):
         kept = {*one.used, *keys}
         gone = {
-            start + at + 1
-            for key in moved - kept
-            if key in first
-            for at in range(first[key].first, first[key].end)
+            start + at + 1 for key in moved - kept if key in first for at in range(first[key].first, first[key].end)
         }
         _keep_lines(part, lambda at, part=part, gone=gone: part.numbers[at] not in gone)  # type: ignore[misc]
         for key in sorted(keys, key=lambda key: first[key].first):

@@ -141,6 +141,16 @@ def without_comments(text: str) -> ShownText:
     return ShownText("\n".join(lines), tuple(numbers), scan)
 
 
+def count_words(text: str) -> int:
+    """The words of a text, without those of comments."""
+    return len(without_comments(text).text.split())
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing but white space and comments."""
+    return not text.strip() or not without_comments(text).text.strip()
+
+
 def _escape(line: str) -> str:
     return f"\\ {line}" if line else "\\"
 

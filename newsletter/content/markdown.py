@@ -30,6 +30,7 @@ import nh3
 from markdown_it.token import Token
 
 from newsletter.content.markdown_parser import (
+    DATA_TABLE,
     MARK,
     MAX_NESTING,
     RunningText,
@@ -86,6 +87,7 @@ def markdown_to_html(text: str, *, under: Place = "story", merge: MergeFunction 
         printable(rendered),
         tags=ALLOWED_TAGS,
         attributes=ALLOWED_ATTRIBUTES,
+        allowed_classes={"table": {DATA_TABLE}},
         url_schemes={"http", "https", "mailto"},
         link_rel=None,
     )

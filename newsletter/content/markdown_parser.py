@@ -33,6 +33,8 @@ MAX_NESTING = 30
 about 8,000 levels, RUSTSEC-2026-0213 for ammonia)."""
 MAX_BRACKETS = 2_000
 """Opening brackets of one text. A text with more is shown as typed: parsing takes quadratic time for some of them."""
+DATA_TABLE = "data"
+"""The class of tables in texts: mails consist of tables, which look different."""
 MARK = "\ufffc"
 """Stands in RunningText for code, marks and escaped characters."""
 
@@ -268,33 +270,17 @@ def _shown_blocks(state: StateCore) -> None:
             parsed.typed_tags += [(line + _breaks(children[:at]), children[at].content) for at in as_typed]
         if token.type == "inline" and index >= 2 and state.tokens[index - 2].type == "list_item_open":
             _draw_box(token.children or [])
+        elif token.type == "table_open":
+            token.attrs = {"class": DATA_TABLE}
         elif token.type in {"th_open", "td_open"}:
             aligned = _ALIGNED.search(str(token.attrs.get("style", "")))
             token.attrs = {"align": aligned[1]} if aligned else {}
-    if any(token.type == "thead_open" for token in state.tokens):
-        state.tokens = list(_without_empty_heads(state.tokens))
 
 
 def _draw_box(children: Sequence[Token]) -> None:
     task = _TASK.match(children[0].content) if children and children[0].type == "text" else None
     if task:
         children[0].content = _BOXES[task[1]] + children[0].content[task.end() :]
-
-
-def _without_empty_heads(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The tokens without the empty first rows that Markdown needs for tables that have none."""
-    head: list[Token] | None = None
-    for token in tokens:
-        if token.type == "thead_open":
-            head = []
-        if head is None:
-            yield token
-            continue
-        head.append(token)
-        if token.type == "thead_close":
-            if any(one.content.strip() for one in head):
-                yield from head
-            head = None
 
 
 def _line(state: StateCore, token: Token) -> int:

@@ -8,6 +8,7 @@ needed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,8 +40,6 @@ _BY_LABEL = re.compile(rf"\[((?:\\.|[^\\\[\]])+)\](?:\[((?:\\.|[^\\\[\]]){{0,{MA
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~ ·])")
 _MAY_BE_MARKS = re.compile(r"[\\*_`\[<&~]|://")
 _OWN_ESCAPES = re.compile(r"\\(.)")
-_STAND_INS = {" ": "\ue000", "·": "\ue001"}
-"""Stand for a space and a dot after a backslash, which Markdown does not know."""
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~·]|\A | \Z")
 _STRAIGHT_QUOTES = str.maketrans("’‘“”", "''\"\"")
 
@@ -107,9 +106,12 @@ def read_words(text: str, definitions: Mapping[str, str] | None = None) -> tuple
     text = without_comments(text).text
     if not _MAY_BE_MARKS.search(text):
         return text, ()
-    protected = _OWN_ESCAPES.sub(lambda found: _STAND_INS.get(found[1], found[0]), text)
+    # Characters that the text does not have stand for a space and a dot after a backslash, which Markdown does not know.
+    free = (chr(code) for code in itertools.count(0xE000) if chr(code) not in text)
+    stand_ins = dict(zip(" ·", free, strict=False))
+    protected = _OWN_ESCAPES.sub(lambda found: stand_ins.get(found[1], found[0]), text)
     words, addresses = plain_words(protected, definitions or {})
-    for letter, stand_in in _STAND_INS.items():
+    for letter, stand_in in stand_ins.items():
         words = words.replace(stand_in, letter)
     return words, addresses
 
