@@ -194,7 +194,7 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
 
     # Blocks
 
-    def convert_hN(self, n: int, el: Any, text: str, parent_tags: set[str]) -> str:  # noqa: N802
+    def convert_hN(self, n: int, el: Any, text: str, parent_tags: set[str]) -> str:
         """A small heading; in a summary, a bold paragraph."""
         words = STAND_INS.sub("", " ".join(text.split()))
         if "_inline" in parent_tags or not words:

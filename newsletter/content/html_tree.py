@@ -69,6 +69,8 @@ def tame(tree: Any) -> Counter[str]:
             _move_into_items(node)
         elif name == "table" and not is_data_table(node):
             _rename(node, ("table", "tbody", "thead", "tfoot", "tr", *_CELLS), "div")
+        elif name == "li":
+            _unwrap_paragraph(node)
         elif name in {"dt", "summary"}:
             _make_bold(node)
         elif name in {"dd", "figcaption", "details", "center", "address"}:
@@ -188,6 +190,13 @@ def _move_into_items(listing: Any) -> None:
             tail, child.tail = child.tail, None
             item.append(child)
             item.tail = (item.tail or "") + (tail or "")
+
+
+def _unwrap_paragraph(item: Any) -> None:
+    """An item of one paragraph, with or without a list below it, is written without blank lines."""
+    others = [child for child in item if name_of(child) not in _LISTS]
+    if len(others) == 1 and name_of(others[0]) == "p" and not (item.text or "").strip():
+        others[0].drop_tag()
 
 
 def _keep_inline(node: Any) -> None:

@@ -230,9 +230,12 @@ def _share(
         _keep_lines(part, lambda at, part=part, gone=gone: part.numbers[at] not in gone)  # type: ignore[misc]
         for key in sorted(keys, key=lambda key: first[key].first):
             numbers = range(first[key].first, first[key].end)
-            part.lines += ["", *(below[at] for at in numbers)]
-            part.literal += [False, *(False for _ in numbers)]
-            part.numbers += [start + first[key].first + 1, *(start + at + 1 for at in numbers)]
+            added = [below[at] for at in numbers]
+            if part.lines and part.lines[-1].strip():
+                added.insert(0, "")
+            part.lines += added
+            part.literal += [False] * len(added)
+            part.numbers += [start + numbers[-1] + 1] * (len(added) - len(numbers)) + [start + at + 1 for at in numbers]
 
 
 def _wanted(keys: set[str], first: Mapping[str, Definition]) -> set[str]:

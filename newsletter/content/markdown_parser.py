@@ -7,6 +7,7 @@ block of HTML becomes the Markdown that means the same, so that every form of a 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -266,8 +267,8 @@ def _shown_blocks(state: StateCore) -> None:
         children = token.children or []
         if any(child.type == "html_inline" for child in children):
             token.children, as_typed = shown_html(children)
-            line = _line(state, token)
-            parsed.typed_tags += [(line + _breaks(children[:at]), children[at].content) for at in as_typed]
+            lines = list(itertools.accumulate(map(_is_break, children), initial=_line(state, token)))
+            parsed.typed_tags += [(lines[at], children[at].content) for at in as_typed]
         if token.type == "inline" and index >= 2 and state.tokens[index - 2].type == "list_item_open":
             _draw_box(token.children or [])
         elif token.type == "table_open":
@@ -289,8 +290,8 @@ def _line(state: StateCore, token: Token) -> int:
     return int(lines[min((token.map or [0])[0], len(lines) - 1)]) + 1
 
 
-def _breaks(children: Sequence[Token]) -> int:
-    return sum(child.type in {"softbreak", "hardbreak"} for child in children)
+def _is_break(child: Token) -> bool:
+    return child.type in {"softbreak", "hardbreak"}
 
 
 # Merge fields
