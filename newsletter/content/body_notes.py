@@ -27,7 +27,8 @@ def body_notes(text: str, *, with_refused_links: bool = True) -> list[tuple[int,
     parsed = parse_markdown(text, as_written=True)
     if parsed.is_too_complex:
         sentence = translatable(
-            "This text has too many brackets, or lists and quotes within each other. It is shown as typed, without links."
+            "This text has too many brackets, or lists and quotes within each other. It is shown as typed, without "
+            "links."
         )
         return [(1, sentence)]
     found = [*_html(parsed), *_images(parsed), *_labels(parsed), *_definitions(parsed), *_missing_footnotes(parsed)]

@@ -88,8 +88,7 @@ def _note_comment(
     key: yaml.Node, value: yaml.Node, lines: Sequence[str], first_line: int, problems: ProblemList
 ) -> None:
     """YAML takes the rest of a line after ` #` as a comment, but in a title it is often meant as text."""
-    is_text = isinstance(key, yaml.ScalarNode) and key.value in _TEXTS and isinstance(value, yaml.ScalarNode)
-    if not is_text or value.style is not None:
+    if not isinstance(value, yaml.ScalarNode) or value.style is not None or key.value not in _TEXTS:
         return
     end = value.end_mark
     rest = lines[end.line][end.column :].strip() if end.line < len(lines) else ""

@@ -32,7 +32,8 @@ _NOT_PAIRED = frozenset({*VOID, "hr", "col", "li", "p", "dt", "dd", "tr", "td", 
 _TAG = re.compile(r"<(?:(/?)([a-zA-Z][a-zA-Z0-9-]*)[^<>]*>|[!?])")
 # The last one escapes merge fields: text of other sites is not filled with values of recipients.
 _SPECIAL = re.compile(
-    r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=[(\[])|\[(?=\^)|~(?=~)|&(?=#?\w+;)|\{(?=[{%]|[ \t]*(?:\w|$))"
+    r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=[(\[])|\[(?=\^)|~(?=~)|&(?=#?\w+;)"
+    r"|\{(?=[{%]|[ \t]*(?:\w|$))"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>*`\\\[\]{}]+")
 _STARTS_A_BLOCK = re.compile(r"^(\s*)(?:(\d{1,9})([.)])(?=\s|$)|([-+](?=\s|$)|#{1,6}(?=\s|$)|>|--+|==+|~~~|\[))")
@@ -116,8 +117,14 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
 
     def __init__(self, base_url: str, is_summary: bool, dropped: Counter[str]) -> None:
         super().__init__(
-            **{"bullets": "-", "heading_style": "atx", "newline_style": "backslash", "wrap": True, "wrap_width": None},
-            **{"sub_symbol": "<sub>", "sup_symbol": "<sup>", "autolinks": False},
+            autolinks=False,
+            bullets="-",
+            heading_style="atx",
+            newline_style="backslash",
+            sub_symbol="<sub>",
+            sup_symbol="<sup>",
+            wrap=True,  # white space becomes one space; without a width, no lines are broken
+            wrap_width=None,
         )
         self.base_url, self.is_summary, self.dropped = base_url, is_summary, dropped
 
@@ -125,7 +132,7 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
 
     def process_text(self, el: Any, parent_tags: set[str] | None = None) -> str:
         """Escape what would begin a block."""
-        text = str(super().process_text(el, parent_tags=parent_tags))
+        text = str(super().process_text(el, parent_tags=parent_tags))  # type: ignore[misc]
         if "_noformat" in (parent_tags or ()) or not _begins_a_block(el):
             return text
         return _STARTS_A_BLOCK.sub(_escaped_start, text, count=1)
@@ -249,8 +256,9 @@ class _Converter(MarkdownConverter):  # type: ignore[misc]
         """A row."""
         return f"{text.replace(_ROW_END, '')}{_ROW_END}"
 
-    convert_dl = MarkdownConverter.convert_div
-    convert_dd = convert_dt = MarkdownConverter.convert_p
+    def convert_dl(self, el: Any, text: str, parent_tags: set[str]) -> str:
+        """The terms and descriptions as paragraphs, which `tame` made of them."""
+        return f"\n\n{text.strip()}\n\n"
 
 
 def _row(cells: list[str], width: int) -> str:

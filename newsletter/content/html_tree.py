@@ -19,8 +19,8 @@ MAX_DEPTH = 40
 MAX_CHARACTERS = 500_000
 
 BLOCKS = frozenset(
-    "address article aside blockquote body center dd details div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header "  # noqa: SIM905
-    "hr html li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
+    "address article aside blockquote body center dd details div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 "  # noqa: SIM905
+    "header hr html li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
 )
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _WITHOUT_WORDS = frozenset("script style noscript template head title meta link base".split())  # noqa: SIM905
@@ -94,11 +94,14 @@ def is_data_table(table: Any) -> bool:
 
 
 def _drop(tree: Any, dropped: Counter[str]) -> None:
+    gone: set[Any] = set()
     for node in list(tree.iter()):
         name = name_of(node)
-        if node is not tree and (name in _WITHOUT_WORDS or name in _DROPPED):
+        is_unknown = node is not tree and (name in _WITHOUT_WORDS or name in _DROPPED)
+        if is_unknown and gone.isdisjoint(node.iterancestors()):
             dropped[_DROPPED.get(name, "")] += 1
             node.drop_tree()
+            gone.add(node)
     del dropped[""]
 
 

@@ -1,9 +1,9 @@
 r"""The lines that begin a section, a block or a story in an issue's file, parsed and written. Pure.
 
 The line of a block ends with its kind in braces: `## Title {callout}`. Before it comes the same as in a story's line.
-Titles and sources are plain text: of Markdown and harmless HTML in them, the words are kept. A backslash makes the next
-punctuation character or space literal, as in Markdown: `\[`, `\]`, `\\`. The writer adds backslashes only where they are
-needed.
+Titles and sources are plain text: of Markdown and harmless HTML in them, the words are kept. A backslash makes the
+next punctuation character or space literal, as in Markdown: `\[`, `\]`, `\\`. The writer adds backslashes only where
+they are needed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def read_words(text: str, definitions: Mapping[str, str] | None = None) -> tuple
     text = without_comments(text).text
     if not _MAY_BE_MARKS.search(text):
         return text, ()
-    # Characters that the text does not have stand for a space and a dot after a backslash, which Markdown does not know.
+    # Markdown does not know a backslash before a space or a dot: characters that the text does not have stand for them.
     free = (chr(code) for code in itertools.count(0xE000) if chr(code) not in text)
     stand_ins = dict(zip(" ·", free, strict=False))
     protected = _OWN_ESCAPES.sub(lambda found: stand_ins.get(found[1], found[0]), text)

@@ -81,4 +81,21 @@ def test_plain_text_is_kept(words: str) -> None:
 @given(markup)
 def test_only_allowed_tags_are_left(text: str) -> None:
     shown = markdown_to_html(html_to_markdown(text))
-    assert set(re.findall(r"<(\w+)", shown)) <= {"p", "a", "em", "strong", "ul", "li", "br", "code", "pre"}
+    assert set(re.findall(r"<(\w+)", shown)) <= {
+        "p",
+        "a",
+        "em",
+        "strong",
+        "ul",
+        "li",
+        "br",
+        "code",
+        "pre",
+        "blockquote",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }

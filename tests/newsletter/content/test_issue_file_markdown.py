@@ -28,8 +28,8 @@ def shown(reading: ParsedIssue) -> str:
 
 def test_sections_and_stories_in_a_comment_are_not_published() -> None:
     reading = read(
-        "## News\nOne.\n\n<!-- a note -->\n\nTwo.\n\n<!--\n## Not yet public\n\n### [Secret](https://s.example) · S\nText.\n"
-        "-->\n\n## After <!-- todo -->\nThree.\n"
+        "## News\nOne.\n\n<!-- a note -->\n\nTwo.\n\n<!--\n## Not yet public\n\n### [Secret](https://s.example) · S\n"
+        "Text.\n-->\n\n## After <!-- todo -->\nThree.\n"
     )
 
     assert [part.title for part in reading.content.sections] == ["News", "After"]

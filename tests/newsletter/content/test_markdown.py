@@ -16,8 +16,9 @@ from newsletter.content.markdown import ALLOWED_TAGS, link_targets, markdown_to_
 
 MARKDOWN_PIECES = (
     "# |## |> |- |1. |```|~~~|\n|\n\n|    |*|**|_|`|[|](|)|<|>|![|&|&#12;|&nbsp;|javascript:|data:|//evil.example|"
-    "<!--|-->|<sub>|</sub>|<b>|</b>|<br>|<div>|</div>|<a href=https://a.example>|</a>|<table><tr><td>|<img src=x>|[^1]|~~|\n[^1]: |"
-    "[x] |--\\|--|https://a.example|\\|\"|'|---|===|\x00|\x0b|\u2028|\ufffe|\u202e|words |naïve|🚢|<svg/onload=x>|]: "
+    "<!--|-->|<sub>|</sub>|<b>|</b>|<br>|<div>|</div>|<a href=https://a.example>|</a>|<table><tr><td>|<img src=x>|[^1]"
+    "|~~|\n[^1]: |[x] |--\\|--|https://a.example|\\|\"|'|---|===|\x00|\x0b|\u2028|\ufffe|\u202e|words "
+    "|naïve|🚢|<svg/onload=x>|]: "
 )
 ANY_BODY = st.one_of(st.text(), st.lists(st.sampled_from(MARKDOWN_PIECES.split("|")), max_size=40).map("".join))
 
@@ -140,7 +141,8 @@ def test_footnotes_stand_below_the_text_in_the_order_of_their_numbers() -> None:
     )
 
     assert markdown_to_html(body) == (
-        "<p>A<sup>[1]</sup> and B<sup>[2]</sup>, A again<sup>[1]</sup>.</p>\n<p><sup>[1]</sup> Seen<sup>[2]</sup>.</p>\n"
+        "<p>A<sup>[1]</sup> and B<sup>[2]</sup>, A again<sup>[1]</sup>.</p>\n"
+        "<p><sup>[1]</sup> Seen<sup>[2]</sup>.</p>\n"
         '<p><sup>[2]</sup> First <em>defined</em>, with <a href="https://m.example">more</a>.</p>'
     )
     assert markdown_to_text(body) == (
