@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import BeautifulSoup, Tag
+from bs4.element import NavigableString
 from lxml import html as lxml_html  # type: ignore[import-untyped]
-from markdownify import MarkdownConverter  # type: ignore[import-untyped]
+from markdownify import MarkdownConverter
 
 from newsletter.content.emphasis import MARKS, STAND_INS, with_marks
 from newsletter.content.html_tree import BLOCKS, parsed_html, tame
@@ -112,7 +113,7 @@ def _wrapping(kind: str) -> Callable[[Any, Any, str, set[str]], str]:
     return convert
 
 
-class _Converter(MarkdownConverter):  # type: ignore[misc]
+class _Converter(MarkdownConverter):
     """markdownify with the rules of this module. Its methods get an element, its Markdown, and the tags around it."""
 
     def __init__(self, base_url: str, is_summary: bool, dropped: Counter[str]) -> None:

@@ -140,8 +140,9 @@ def _half(tag: Tag, opening: Tag) -> Iterator[Token]:
         yield _text(_QUOTES[tag.name][tag.is_closing])
     elif tag.name in SHOWN_AS and (tag.name != "a" or "href" in opening.attributes):
         name = SHOWN_AS[tag.name]
-        kind, nesting = ("close", -1) if tag.is_closing else ("open", 1)
-        token = Token(f"{'link' if name == 'a' else name}_{kind}", name, nesting, markup="html")
+        kind = "link" if name == "a" else name
+        token = Token(f"{kind}_close", name, -1) if tag.is_closing else Token(f"{kind}_open", name, 1)
+        token.markup = "html"
         if name == "a" and not tag.is_closing:
             token.attrs = {"href": tag.attributes["href"].strip()}
         yield token
