@@ -4,7 +4,7 @@
 
 {
   const LONGEST_WAIT = 8000;  // milliseconds
-  const RICH = /<(?:a|b|strong|i|em|cite|s|del|strike|sub|sup|code|pre|h[1-6]|[uod]l|table|blockquote|img|figure|hr|q)\b|font-(?:weight|style)\s*:|mso-list:/i;
+  const RICH = /<(?:a|b|strong|i|em|cite|s|del|sub|sup|code|pre|h[1-6]|[uod]l|table|blockquote|img|figure|hr|q)\b|font-(?:weight|style)\s*:|mso-list:/i;
 
   const isMarked = (text) => /\*\S|~~\S|`\S|\]\(\S|<\w|^ *(?:-|\d+\.|#+|>|\|) |^---$|\\$/m.test(text.replace(/\\[^\n]/g, ""));
 
