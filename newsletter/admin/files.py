@@ -16,14 +16,11 @@ from newsletter.admin.pages import Page, RequiredPermission, page_url, redirect_
 from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
-from newsletter.content.formats import read_issue, text_of
+from newsletter.content.formats import MAX_FILE_BYTES, read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, Severity
 from newsletter.content.store import NO_REVISION, ContentError, import_issue, load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter
-
-#: In bytes, shown to editors as 1 MB; the longest known digest is a fiftieth of it.
-MAX_FILE_SIZE = 1_000_000
 
 
 class ImportForm(forms.Form):
@@ -41,7 +38,7 @@ class ImportForm(forms.Form):
         required=False,
         strip=False,
         label=gettext_lazy("Or pasted text"),
-        max_length=MAX_FILE_SIZE,
+        max_length=MAX_FILE_BYTES,
         widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}),
     )
     replace = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -51,7 +48,7 @@ class ImportForm(forms.Form):
         file, pasted = self.cleaned_data.get("file"), self.cleaned_data.get("text", "")
         if file and pasted.strip():
             self.add_error("text", _("You chose a file and also pasted text. Remove one of them."))
-        if file and file.size > MAX_FILE_SIZE:
+        if file and file.size > MAX_FILE_BYTES:
             self.add_error("file", _("This file is larger than 1 MB. Choose a smaller file."))
         elif not file and not pasted.strip() and "text" not in self.errors:
             self.add_error("text", _("Choose a file, or paste the text of an issue here."))

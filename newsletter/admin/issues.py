@@ -24,6 +24,7 @@ from newsletter.admin import (
     files,
     gather,
     issue_list,
+    paste,
     preview,
     report,
     report_files,
@@ -111,13 +112,20 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         token = path("token/", self.admin_site.admin_view(show_token), name="newsletter_issue_token")
         new = path("autosave/", self.admin_site.admin_view(autosave.autosave_new), name="newsletter_issue_autosave_new")
         pasted = path("pasted/", self.admin_site.admin_view(autosave.read_pasted), name="newsletter_issue_pasted")
-        return [importing, token, new, pasted, *pages, *super().get_urls()]
+        pasting = path("paste/", self.admin_site.admin_view(self.paste_view), name="newsletter_issue_paste")
+        return [importing, pasting, token, new, pasted, *pages, *super().get_urls()]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """The import form; it makes new drafts and changes old ones, so both must be allowed."""
         if not (self.has_add_permission(request) and self.has_change_permission(request)):
             raise PermissionDenied
         return files.import_file(request)
+
+    def paste_view(self, request: HttpRequest) -> HttpResponse:
+        """Pasted text as Markdown, for those who may write issues."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        return paste.convert_paste(request)
 
     def _opened(self, page: Page) -> Any:
         def open_page(request: HttpRequest, pk: int, **named: Any) -> HttpResponse:

@@ -31,6 +31,8 @@ class IssueDetails:
     """Names by key: lists, segments and exclude."""
     date: datetime.date | None = None
     lines: dict[str, int] = field(default_factory=dict)
+    has_derived_slug: bool = False
+    """Whether `slug` among the values was made from the title."""
     readable: bool = True
     """False if the front matter could not be parsed: missing values are not reported then."""
 
@@ -61,6 +63,7 @@ def finish_issue(details: IssueDetails, sections: tuple[SectionContent, ...], pr
             audience=_audience(details),
         ),
         notes,
+        has_derived_slug=details.has_derived_slug or not details.values.get("slug"),
         names_audience=any(key in details.lines for key in AUDIENCE_KEYS),
     )
 

@@ -138,6 +138,7 @@ def _take_title(parts: list[_Part], details: IssueDetails, problems: ProblemList
     details.lines["title"] = title.heading.number
     details.date = date_in(title.heading.text)
     details.values["slug"] = slug_from(title.heading.text)
+    details.has_derived_slug = True
     for paragraph in title.paragraphs:
         sentence = translatable("This text has no heading. Add one above it, such as “Signal of the day#”.")
         problems.error(paragraph.number, sentence)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from newsletter.config.translatable import translatable
 from newsletter.content.document import AudienceContent, IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.lines import is_blank
 from newsletter.content.links import web_link_problem
 from newsletter.content.merge_faults import Names, merge_field_faults, one_line_merge_faults
 from newsletter.content.merge_fields import merge_fields_in
@@ -42,6 +43,9 @@ LIMITS: dict[FieldName, int] = {
     "description": 300,
 }
 """Maximum length of each field in characters, as in the database."""
+
+MAX_TEXT = 100_000
+"""Maximum length of a Markdown text in characters: ten times a long article. Parsing takes a second at most."""
 
 FIELD_LABELS: Mapping[FieldName | Literal["text"], str] = {
     "title": translatable("Title"),
@@ -174,6 +178,16 @@ def field_faults(name: FieldName, value: str, names: Names = None) -> Iterator[s
 
 def body_faults(text: str, names: Names = None) -> Iterator[tuple[int, str]]:
     """What is wrong with a body: the line, from 1, and a sentence. `names` as in `field_faults`."""
+    if len(text) > MAX_TEXT:
+        yield (
+            1,
+            translatable(
+                "This text has {length:,} characters; the maximum is {limit:,}. Divide it into several parts.",
+                length=len(text),
+                limit=MAX_TEXT,
+            ),
+        )
+        return
     for number, line in enumerate(text.split("\n"), start=1):
         if fault := body_fault(line):
             yield number, fault
@@ -259,7 +273,8 @@ def section_faults(section: SectionContent, names: Names = None) -> Iterator[tup
     """
     own = FIELDS_OF_KIND[section.kind]
     for field in own.needed:
-        if not getattr(section, field).strip():
+        value = getattr(section, field)
+        if is_blank(value) if field == "body" else not value.strip():
             yield field, _MISSING[section.kind, field]
     for field, name in NAMES.items():
         value = getattr(section, field)

@@ -18,6 +18,8 @@ from newsletter.content.problems import ProblemList
 
 _NULL = "tag:yaml.org,2002:null"
 
+_TEXTS = ("title", "subject", "preheader", "slug", "topic")
+
 #: Keys of the audience whose value is a list of names.
 NAME_LISTS = ("lists", "segments", "exclude")
 
@@ -75,9 +77,30 @@ def _read_block(text: str, first_line: int, problems: ProblemList) -> IssueDetai
         sentence = translatable("The front matter must consist of lines such as `title: The Harbour Log`.")
         problems.error(first_line, sentence)
         return details
+    lines = text.split("\n")
     for key, value in node.value:
         _read_entry(details, key, value, first_line + key.start_mark.line, problems)
+        _note_comment(key, value, lines, first_line, problems)
     return details
+
+
+def _note_comment(
+    key: yaml.Node, value: yaml.Node, lines: Sequence[str], first_line: int, problems: ProblemList
+) -> None:
+    """YAML takes the rest of a line after ` #` as a comment, but in a title it is often meant as text."""
+    if not isinstance(value, yaml.ScalarNode) or value.style is not None or key.value not in _TEXTS:
+        return
+    end = value.end_mark
+    rest = lines[end.line][end.column :].strip() if end.line < len(lines) else ""
+    if rest.startswith("#"):
+        sentence = translatable(
+            "YAML takes “{text}” for a comment, so it is not part of “{key}”. If it is, write the value in quotes: "
+            '{key}: "{value} {text}".',
+            key=key.value,
+            value=value.value,
+            text=rest,
+        )
+        problems.warn(first_line + end.line, sentence)
 
 
 def _compose(text: str, first_line: int, problems: ProblemList) -> yaml.Node | None:

@@ -33,6 +33,8 @@ class ParsedIssue:
 
     content: IssueContent
     notes: tuple[Problem, ...] = ()
+    has_derived_slug: bool = False
+    """Whether the slug was made from the title. An import does not replace another issue then."""
     names_audience: bool = False
     """Whether the file says whom the issue is sent to. If not, an import leaves the audience of a draft as it is."""
 

@@ -1,18 +1,23 @@
 r"""The lines that begin a section, a block or a story in an issue's file, parsed and written. Pure.
 
 The line of a block ends with its kind in braces: `## Title {callout}`. Before it comes the same as in a story's line.
-Titles and sources are plain text. A backslash makes the next punctuation character or space literal, as in Markdown:
-`\[`, `\]`, `\\`. The writer adds backslashes only where they are needed.
+Titles and sources are plain text: of Markdown and harmless HTML in them, the words are kept. A backslash makes the
+next punctuation character or space literal, as in Markdown: `\[`, `\]`, `\\`. The writer adds backslashes only where
+they are needed.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from newsletter.config.translatable import translatable
 from newsletter.content.document import SectionContent, SectionKind, StoryContent
+from newsletter.content.footnotes import MAX_LABEL, reference_key
+from newsletter.content.lines import without_comments
+from newsletter.content.markdown import plain_words
 
 _CLOSING_HASHES = re.compile(r"(?:^|[ \t])#+$")
 _IN_BRACKETS = r"(?:\\.|[^\\\[\]])*"
@@ -30,7 +35,12 @@ _IMAGE = re.compile(
     r"!\[(?P<alt>(?:\\.|[^\\\[\]])*)\]"
     rf"\([ \t]*(?:<(?P<angle>(?:\\.|[^\\<>])*)>|(?P<bare>(?:\\.|[^\\\s()<>]|\({_IN_PARENTHESES}\))*))[ \t]*\)[ \t]*"
 )
+_LINKED_IMAGE = re.compile(rf"\[(?P<image>!\[[^\]]*\]\([^()\s]+\))\]\((?P<target>{_IN_PARENTHESES})\)[ \t]*")
+_BY_LABEL = re.compile(rf"\[((?:\\.|[^\\\[\]])+)\](?:\[((?:\\.|[^\\\[\]]){{0,{MAX_LABEL}}})\])?(?!\()")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~ ·])")
+_MAY_BE_MARKS = re.compile(r"[\\*_`\[<&~]|://")
+_OWN_ESCAPES = re.compile(r"\\(.)")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~·]|\A | \Z")
 _STRAIGHT_QUOTES = str.maketrans("’‘“”", "''\"\"")
 
 # Characters that the writer escapes, so that the parser neither takes them for marks nor trims them.
@@ -55,6 +65,8 @@ class StoryLine:
     url: str
     rest: str
     has_hover_text: bool = False
+    other_links: tuple[str, ...] = ()
+    """Addresses in the title beside `url`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +78,51 @@ class SourceSplit:
     guessed: bool
 
 
-def read_heading(text: str) -> str:
-    """The title of a section, from the text after `##`."""
-    return unescape(_without_closing_hashes(trimmed(text)))
+class _AnyDefinition(dict[str, str]):
+    """Definitions for every label: a title that is read the same with them has no link by label."""
+
+    def __contains__(self, _key: object) -> bool:
+        return True
+
+    def __missing__(self, _key: str) -> str:
+        return "https://any.example"
+
+
+def read_heading(text: str, definitions: Mapping[str, str] | None = None) -> tuple[str, tuple[str, ...]]:
+    """The title of a section, from the text after `##`, and the addresses that it links to.
+
+    `definitions` are the link definitions of the file, by key.
+    """
+    return read_words(_without_closing_hashes(trimmed(text)), definitions)
 
 
 def write_heading(title: str) -> str:
     """`title` written so that `read_heading` returns it."""
-    return _marked(_MARKS_IN_HEADING, title)
+    return _written(_MARKS_IN_HEADING, title, lambda written: read_heading(written, _AnyDefinition())[0])
+
+
+def read_words(text: str, definitions: Mapping[str, str] | None = None) -> tuple[str, tuple[str, ...]]:
+    """The words of a title or source without marks and comments, and the addresses it links to."""
+    text = without_comments(text).text
+    if not _MAY_BE_MARKS.search(text):
+        return text, ()
+    # Markdown does not know a backslash before a space or a dot: characters that the text does not have stand for them.
+    free = (chr(code) for code in itertools.count(0xE000) if chr(code) not in text)
+    stand_ins = dict(zip(" ·", free, strict=False))
+    protected = _OWN_ESCAPES.sub(lambda found: stand_ins.get(found[1], found[0]), text)
+    words, addresses = plain_words(protected, definitions or {})
+    for letter, stand_in in stand_ins.items():
+        words = words.replace(stand_in, letter)
+    return words, addresses
+
+
+def with_address(line: str, definitions: Mapping[str, str]) -> tuple[str, str]:
+    """A story's line with the address in place of a label, and the key of its definition; empty if there is none."""
+    found = _BY_LABEL.match(line) if definitions else None
+    key = reference_key(found[2] or found[1]) if found else ""
+    if found is None or key not in definitions:
+        return line, ""
+    return f"[{found[1]}]({_address(definitions[key])}){line[found.end() :]}", key
 
 
 def read_kind(text: str) -> tuple[str, str | None]:
@@ -95,7 +144,7 @@ def write_section_line(section: SectionContent) -> str:
     if section.kind == SectionKind.SECTION:
         return write_heading(section.title)
     if section.source and not (section.title or section.url):
-        line = f"· {_marked(_MARKS_IN_SOURCE, section.source)}"
+        line = f"· {_written_source(section.source)}"
     else:
         line = write_story_line(StoryContent(title=section.title, url=section.url, source=section.source))
     return f"{line} {{{section.kind}}}".lstrip(" ")
@@ -109,9 +158,17 @@ def read_image_line(line: str) -> tuple[str, str] | None:
     return unescape(image["bare"] if image["angle"] is None else image["angle"]), unescape(trimmed(image["alt"]))
 
 
+def read_linked_image_line(line: str) -> tuple[str, str, str] | None:
+    """Address, description and target of `[![description](address)](target)`; None for any other line."""
+    linked = _LINKED_IMAGE.fullmatch(line)
+    image = read_image_line(linked["image"]) if linked else None
+    return (*image, unescape(linked["target"])) if linked and image else None
+
+
 def write_image_line(address: str, description: str) -> str:
     """The line of an image; `read_image_line` returns both values."""
-    return f"![{_marked(_MARKS_IN_LINK_TITLE, description)}]({_address(address)})"
+    words = _written(_MARKS_IN_LINK_TITLE, description, lambda _: description)
+    return f"![{words}]({_address(address)})"
 
 
 def read_story_line(text: str) -> StoryLine:
@@ -126,9 +183,10 @@ def read_story_line(text: str) -> StoryLine:
         raise StoryLineError(
             translatable("The link cannot be parsed. Write it as [Title](https://…), without spaces in the address.")
         )
-    if split := _SOURCE_AFTER_TITLE.fullmatch(text):
-        return StoryLine(title=unescape(split["title"]), url="", rest=split["rest"])
-    return StoryLine(title=unescape(text), url="", rest="")
+    split = _SOURCE_AFTER_TITLE.fullmatch(text)
+    title, addresses = read_words(split["title"] if split else text)
+    url = addresses[0] if addresses and addresses[0] != title else ""
+    return StoryLine(title, url, split["rest"] if split else "", other_links=tuple(_others(addresses, url, title)))
 
 
 def read_bold_story_line(text: str) -> StoryLine | None:
@@ -146,10 +204,20 @@ def write_story_line(story: StoryContent) -> str:
     """The line of `story`; parsing it gives the same title, address and source."""
     in_link = story.url or (story.source and story.title != story.title.strip()) or (story.source and not story.title)
     if in_link:
-        title = f"[{_marked(_MARKS_IN_LINK_TITLE, story.title)}]({_address(story.url)})"
+        words = _written(_MARKS_IN_LINK_TITLE, story.title, lambda written: read_words(trimmed(written))[0])
+        title = f"[{words}]({_address(story.url)})"
     else:
-        title = _marked(_MARKS_IN_BARE_TITLE, story.title)
-    return f"{title} · {_marked(_MARKS_IN_SOURCE, story.source)}" if story.source else title
+        title = _written(_MARKS_IN_BARE_TITLE, story.title, _bare_title)
+    return f"{title} · {_written_source(story.source)}" if story.source else title
+
+
+def _bare_title(written: str) -> str | None:
+    line = read_story_line(written)
+    return None if line.url or line.rest else line.title
+
+
+def _written_source(source: str) -> str:
+    return _written(_MARKS_IN_SOURCE, source, lambda written: read_words(_without_closing_hashes(trimmed(written)))[0])
 
 
 def unescape(text: str) -> str:
@@ -201,16 +269,30 @@ def _linked(link: re.Match[str], after: str) -> StoryLine:
                 text=after.strip()[:40],
             )
         )
+    title, addresses = read_words(trimmed(link["title"]))
     return StoryLine(
-        title=unescape(trimmed(link["title"])),
+        title=title,
+        other_links=tuple(_others(addresses, "", title)),
         url=unescape(link["bare"] if link["angle"] is None else link["angle"]),
         rest=(source["rest"] or "") if source else "",
         has_hover_text=link["hover"] is not None,
     )
 
 
+def _others(addresses: Iterable[str], url: str, title: str) -> Iterator[str]:
+    return (address for address in addresses if address != url and address not in title)
+
+
 def _address(url: str) -> str:
     return f"<{_marked(_MARKS_IN_ADDRESS, url)}>" if re.search(r"[\\\s()<>]", url) else url
+
+
+def _written(marks: re.Pattern[str], words: str, read: Callable[[str], str | None]) -> str:
+    """`words` with backslashes before `marks`; if they are not read as they are then, before all punctuation."""
+    written = _marked(marks, words)
+    if "<!--" not in words and (not _MAY_BE_MARKS.search(words) or read(written) == words):
+        return written
+    return _marked(_PUNCTUATION, words)
 
 
 def _marked(marks: re.Pattern[str], text: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from newsletter.config.translatable import translatable, translatable_plural
+from newsletter.content.body_notes import COMMENT, UNCLOSED, body_notes, comment_lines
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import body_faults, field_faults, section_faults
+from newsletter.content.lines import count_words, is_blank
 from newsletter.content.links import link_key
 from newsletter.content.merge_faults import Names
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
@@ -24,20 +26,24 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
     content = inspection.content
     if not any(content.stories()):
         yield error(FAMILY, "no_stories", WHOLE_ISSUE, translatable("The issue has no stories. Add at least one."))
-    for place, section in placed_sections(content):
-        yield from _check_section(section, place, inspection.merge_names)
+    for (place, section), after in zip(placed_sections(content), [*content.sections, None][1:], strict=True):
+        is_above_image = after is not None and after.kind is SectionKind.IMAGE
+        yield from _check_section(section, place, inspection.merge_names, is_above_image=is_above_image)
     for place, story in placed_stories(content):
         yield from _check_story(story, place, inspection.merge_names)
+    for place, body in placed_bodies(content):
+        yield from _check_markdown(body, place)
     yield from _check_duplicates(content)
     yield from _check_past(content, inspection.past)
     yield from _check_length(content)
     yield from _check_date(inspection)
 
 
-def _check_section(section: SectionContent, place: str, names: Names) -> Iterator[Finding]:
+def _check_section(section: SectionContent, place: str, names: Names, *, is_above_image: bool) -> Iterator[Finding]:
     for _, fault in section_faults(section, names):
         yield error(FAMILY, "invalid_part", place, fault)
-    if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
+    has_content = section.stories or not is_blank(section.body) or is_above_image
+    if section.kind is SectionKind.SECTION and not has_content:
         yield warning(
             FAMILY,
             "empty_section",
@@ -71,7 +77,7 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             place,
             translatable("The story “{story}” has no link. Add the address of its source.", story=name),
         )
-    if not story.body.strip():
+    if is_blank(story.body):
         yield error(
             FAMILY,
             "story_without_text",
@@ -79,7 +85,7 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
         )
     yield from _check_story_fields(story, place, names)
-    words = len(story.body.split())
+    words = count_words(story.body)
     if words > LONG_STORY_WORDS:
         yield warning(
             FAMILY,
@@ -101,8 +107,22 @@ def _check_story_fields(story: StoryContent, place: str, names: Names) -> Iterat
     ):
         yield error(FAMILY, "invalid_story_field", place, fault)
     for line, fault in body_faults(story.body, names):
-        in_line = translatable("Line {line}: {problem}", line=line, problem=fault) if "\n" in story.body else fault
-        yield error(FAMILY, "invalid_story_text", place, in_line)
+        yield error(FAMILY, "invalid_story_text", place, _in_line(story.body, line, fault))
+
+
+def _check_markdown(body: str, place: str) -> Iterator[Finding]:
+    """An error: a comment without an end. Warnings: what recipients see in another form, or not at all."""
+    comments, unclosed = comment_lines(body)
+    for line in unclosed:
+        yield error(FAMILY, "unclosed_comment", place, _in_line(body, line, UNCLOSED))
+    for line in comments:
+        yield warning(FAMILY, "comment", place, _in_line(body, line, COMMENT))
+    for line, note in body_notes(body, with_refused_links=False):
+        yield warning(FAMILY, "shown_differently", place, _in_line(body, line, note))
+
+
+def _in_line(body: str, line: int, sentence: str) -> str:
+    return translatable("Line {line}: {problem}", line=line, problem=sentence) if "\n" in body else sentence
 
 
 def _check_duplicates(content: IssueContent) -> Iterator[Finding]:
@@ -166,7 +186,7 @@ def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[
 
 
 def _check_length(content: IssueContent) -> Iterator[Finding]:
-    words = sum(len(body.split()) for _, body in placed_bodies(content))
+    words = sum(count_words(body) for _, body in placed_bodies(content))
     if words > LONG_ISSUE_WORDS:
         yield warning(
             FAMILY,

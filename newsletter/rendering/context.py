@@ -27,6 +27,8 @@ NUMBERED_FROM = 5
 SECTIONS_OF_CONTENTS, STORIES_OF_CONTENTS = 3, 8
 """With fewer, a table of contents is longer than the way to what it lists."""
 
+_MERGED = "\ufffc"
+"""Stands for a merge field."""
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ku", "ps", "ur", "yi"})
 
@@ -173,12 +175,13 @@ def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[Sect
             _view_story(story, number + offset, merges) for offset, story in enumerate(section.stories, start=1)
         )
         number += len(stories)
+        html = _html(section.body, merges, under="section" if title else "story")
         yield SectionView(
             kind=section.kind.value,
-            block=_block_of(section, is_first=position == 1),
+            block=_block_of(section, is_lead=position == 1 and bool(html)),
             anchor=f"section-{position}",
             title=title,
-            html=_html(section.body, merges, under="section" if title else "story"),
+            html=html,
             text=markdown_to_text(section.body, merge=merges.text),
             url=_checked(section.url, title or LABELS[section.kind]),
             source=_line(section.source),
@@ -217,12 +220,12 @@ def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
     return tuple(entry for entry in entries if entry.title or entry.stories)
 
 
-def _block_of(section: SectionContent, *, is_first: bool) -> str:
+def _block_of(section: SectionContent, *, is_lead: bool) -> str:
     if section.kind is not SectionKind.SECTION:
         return section.kind.value
     if section.stories:
         return "stories"
-    return "lead" if is_first and section.body.strip() else "text"
+    return "lead" if is_lead else "text"
 
 
 def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> StoryView:
@@ -254,20 +257,28 @@ def _checked(url: str, title: str) -> str:
 
 
 def _opening(content: IssueContent) -> str:
-    """The first words of an issue, for the preheader if editors wrote none."""
-    texts = (text for section in content.sections for text in _first_texts(section))
-    words = _line(" ".join(next((text for text in texts if text), "").split()))
+    """The first words of an issue, for the preheader if editors wrote none.
+
+    Paragraphs with merge fields, such as greetings, are skipped: the preheader is the same for everybody, and on the
+    web it stands for the issue.
+    """
+    texts = [text for section in content.sections for text in _first_texts(section)]
+    paragraphs = (paragraph for text in texts for paragraph in text.split("\n\n") if _MERGED not in paragraph)
+    first = next((paragraph for paragraph in paragraphs if paragraph.strip()), "")
+    if not first:
+        first = next((text for section in content.sections for text in _first_texts(section, fallback_of) if text), "")
+    words = _line(" ".join(first.split()))
     if len(words) <= PREHEADER_LENGTH:
         return words
     return re.sub(r"\W*\s\S*$", "", words[:PREHEADER_LENGTH]) + "…"
 
 
-def _first_texts(section: SectionContent) -> Iterator[str]:
-    """The texts that the preheader may be taken from, with merge fields as their fallbacks."""
+def _first_texts(section: SectionContent, merge: MergeFunction = lambda _: _MERGED) -> Iterator[str]:
+    """The texts that the preheader may be taken from."""
     if section.kind is not SectionKind.SPONSOR:
-        yield markdown_to_text(section.body, merge=fallback_of)
+        yield markdown_to_text(section.body, merge=merge)
     for story in section.stories:
-        yield from (story.title, markdown_to_text(story.body, merge=fallback_of))
+        yield from (story.title, markdown_to_text(story.body, merge=merge))
 
 
 def _line(text: str) -> str:

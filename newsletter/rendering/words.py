@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent
+from newsletter.content.lines import count_words
 
 WORDS_PER_MINUTE = 275
 NAME = "{newsletter}"
@@ -135,8 +136,8 @@ def with_theme_words(words: Words, own: ThemeWords, content: IssueContent) -> Wo
 
 def reading_minutes(content: IssueContent) -> int:
     """How long reading the issue takes, at least one minute."""
-    words = sum(len(section.body.split()) for section in content.sections)
-    words += sum(len(story.title.split()) + len(story.body.split()) for story in content.stories())
+    words = sum(count_words(section.body) for section in content.sections)
+    words += sum(len(story.title.split()) + count_words(story.body) for story in content.stories())
     return max(1, round(words / WORDS_PER_MINUTE))
 
 

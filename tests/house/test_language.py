@@ -54,6 +54,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r"(?i)screen[- ]readers?", "assistive technology"),
     (r"(?i)feed readers?", "programs that show feeds"),
     (r"\byaml\.reader\.ReaderError\b", "PyYAML"),
+    (r'"strike"|convert_strike\b', "an element of HTML 4"),
     (r"\bslots=True|__slots__", "Python's dataclasses"),
     (r"(?i)flow[- ]control", "the field's term for throttling, quotas and circuit breakers"),
     (r"flow-root|\bdefault_flow_style\b|# return flow", "CSS; PyYAML; a rule set of Ruff"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from newsletter.content.formats import FORMATS, read_issue, text_of
+from newsletter.content.formats import FORMATS, MAX_FILE_BYTES, read_issue, refuse_large, text_of
 from newsletter.content.problems import IssueFileError, Problem, Severity
 from newsletter.content.store import ContentError, IssueImport, import_issue, load_content
 from newsletter.management.choose import add_newsletter_option, chosen_newsletter
@@ -50,9 +51,11 @@ class Command(BaseCommand):
 
 def _bytes_of(name: str) -> bytes:
     if name == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     try:
-        return Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            refuse_large(os.fstat(file.fileno()).st_size)
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
 

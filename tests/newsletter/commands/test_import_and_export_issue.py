@@ -120,3 +120,15 @@ def test_a_missing_file_or_issue_is_reported(tmp_path: Path) -> None:
 
     assert "cannot be read: No such file" in failed_run("import_issue", str(tmp_path / "gone.md"))[0]
     assert "Harbour Notes has no issue “gone”" in failed_run("export_issue", "gone")[0]
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    make_newsletter()
+    file = tmp_path / "large.md"
+    with file.open("wb") as sparse:
+        sparse.truncate(20_000_000)
+
+    message, listed = failed_run("import_issue", str(file))
+
+    assert message == "Nothing was imported: 1 error to fix."
+    assert "The file has 20.0 MB; the maximum is 1 MB" in listed

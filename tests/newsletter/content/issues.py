@@ -24,6 +24,7 @@ PIECES = (
     "#|##|###|####|# |## |### Fake| |  |·| · |[|]|[a](https://b.example)|](|(|)|<|>|\\|\\ |\\·|\"|'|“|”|’|:|- |---|...|"
     "{quote}|{section}|{no kind}|![a](https://b.example)|![|"
     "```|~~~|````|``` py|**[a](https://b.example)** · C|**|*|_|`|&|&amp;|%|@|{|}|!|?|,|null|~|yes|2026-03-31|"
+    "<!-- |-->|<!--|[x]: https://b.example|[x]|[^1]|[^1]: note|<b>|</b>|<br>|~~|| --- ||[![a](https://b.example)](https://c.example)|"
     "Tide|gauge|naïve|日本|🚢|\u00a0|\u200d|e\u0301"
 )
 words = st.lists(st.one_of(st.sampled_from(PIECES.split("|")), st.text(max_size=6)), max_size=6).map("".join)

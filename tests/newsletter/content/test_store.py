@@ -18,6 +18,7 @@ from newsletter.content.store import (
     ContentIsUnfit,
     ImportOutcome,
     IssueIsClosed,
+    SlugIsTaken,
     StaleRevision,
     import_issue,
     load_content,
@@ -229,3 +230,19 @@ def test_a_newsletter_lists_its_known_sources() -> None:
 
 def test_the_tables_have_the_same_section_kinds_as_the_content() -> None:
     assert set(SECTION_KINDS) == {kind.value for kind in SectionKind}
+
+
+@pytest.mark.any_database
+def test_a_slug_that_was_made_from_the_title_never_replaces_another_issue(db: None) -> None:
+    newsletter = make_newsletter()
+    first = replace(ISSUE_41, title="Harbour Log", date=datetime.date(2026, 3, 3))
+    import_issue(newsletter, ParsedIssue(first, has_derived_slug=True))
+
+    for other in (replace(first, date=datetime.date(2026, 3, 10)), replace(first, title="Harbour log?")):
+        with pytest.raises(SlugIsTaken, match="slug: issue-41-2026-03"):
+            import_issue(newsletter, ParsedIssue(other, has_derived_slug=True))
+    again = import_issue(newsletter, ParsedIssue(replace(first, preheader="New"), has_derived_slug=True))
+
+    assert again.outcome == ImportOutcome.UPDATED
+    assert import_issue(newsletter, ParsedIssue(replace(first, title="Other"))).outcome == ImportOutcome.UPDATED
+    assert Issue.objects.count() == 1

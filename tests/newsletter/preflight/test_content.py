@@ -147,3 +147,20 @@ def test_a_custom_field_that_does_not_exist_is_an_error_with_the_names_that_do(
     findings = findings_of_family("content", inspected(content, merge_names=names))
     assert [str(finding.message) for finding in findings] == found
     assert all(finding.severity.value == "error" for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("body", "severity", "text"),
+    [
+        ("Fine.\n\n<!-- ask Ada -->", "warning", "Line 3: This HTML comment is not published"),
+        ("Fine.\n<!-- ask Ada", "error", "Line 2: This HTML comment has no end"),
+        ("Fine <iframe>", "warning", "The HTML <iframe> is shown as typed"),
+        ("See [this][that].", "warning", "There is no link “that”"),
+        ("![](https://pictures.example/a.png)", "warning", "is shown as a link"),
+        ("<!-- ask Ada -->", "error", "has no text"),
+    ],
+)
+def test_what_recipients_do_not_see_as_typed_is_named_with_its_line(body: str, severity: str, text: str) -> None:
+    found = findings_of_family("content", inspected(with_stories(replace(CRANE, body=body))))
+
+    assert [finding.severity for finding in found if text in str(finding.message)] == [severity]
