@@ -232,8 +232,8 @@ class Reason(models.TextChoices):
     CONTENT_REFUSED = (
         "content_refused",
         _(
-            "%(count)s mails were refused because of what is in them, by %(providers)s mailbox providers with the same "
-            "words: “%(reply)s”."
+            "%(count)s mails were refused because of what is in them, with the same words (mailbox providers: "
+            "%(providers)s): “%(reply)s”."
         ),
     )
     PROVIDER_TRACKS = (

@@ -41,7 +41,7 @@ def test_the_same_reply_of_three_mailbox_providers_pauses_a_send_and_two_do_not(
     paused = send_of(issue)
     assert paused.was_auto_paused
     sentence = (
-        "11 mails were refused because of what is in them, by 3 mailbox providers with the same words: “554 5.7.1"
+        "11 mails were refused because of what is in them, with the same words (mailbox providers: 3): “554 5.7.1"
     )
     assert sentence in paused.hold_sentence
     assert "links to listed sites" in paused.hold_sentence
