@@ -29,11 +29,11 @@ test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL serve
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto --durations=10 -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
 test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp tests/accessibility/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases; FLOOD_EVENTS=5000 for a smaller flood of events
-	$(BIN)/python -m pytest -n 3 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 3 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 3 --dist worksteal -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, break network, clock and database; writes docs/faults.md
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 3 -m faults --faults-table=docs/faults.md $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 3 --dist worksteal -m faults --faults-table=docs/faults.md $(ARGS)
 
 test-upgrade: .venv/dev.stamp ## upgrade installations of earlier versions in the middle of a send, one with 100,000 deliveries; on both databases
 	$(BIN)/python -m pytest -n 2 -m upgrade $(ARGS)

@@ -28,6 +28,12 @@ RUN = """axe.run(document, {
   runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
 }).then(result => result.violations.map(each => `${each.id}: ${each.nodes.map(node => node.html).join(" | ")}`))"""
 
+#: An animation of something that is not drawn never ends.
+SETTLED = """() => Promise.race([
+  Promise.allSettled(document.getAnimations().map(each => each.finished)),
+  new Promise(resolve => setTimeout(resolve, 2000)),
+])"""
+
 #: What makes a page wider than the window.
 TOO_WIDE = """() => {
   const width = document.documentElement.clientWidth;
@@ -55,7 +61,7 @@ def findings_on_every_screen(page: Page, script: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         # Colours that are still changing are no colours of the page.
-        page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
+        page.evaluate(SETTLED)
         found += [f"{width} px, {scheme}: {each}" for each in page.evaluate(RUN) + page.evaluate(TOO_WIDE)]
     page.set_viewport_size(NARROW)
     return found + [f"{NARROW['width']} px: {each}" for each in page.evaluate(TOO_WIDE)]

@@ -37,6 +37,7 @@ class Rates:
     opened: float | None
     clicked: float | None
     complained: float
+    unsubscribed: float | None
 
 
 class ExpectedReport:
@@ -109,6 +110,7 @@ class ExpectedReport:
             opened=self.with_event("opened") / base or None,
             clicked=self.with_event("clicked") / base or None,
             complained=self.with_event("complained") / base,
+            unsubscribed=0.0,
         )
 
     def comparison(self) -> dict[str, Any] | None:
@@ -135,6 +137,8 @@ class ExpectedReport:
             "recipients": self.audience,
             "delivered": self.delivered,
             **{name: self.with_event(name) for name in ("opened", "clicked", "complained", "bounced")},
+            "unsubscribed": 0,
+            "unsubscribes": {"by_way": {}, "by_reason": {}},
             "rates_of": {"mails": "delivered", "count": self.delivered},
             "places": [
                 {"place": place, "group": PLACES[place], "recipients": count, "reasons": []}
@@ -153,6 +157,7 @@ class ExpectedReport:
         rows.append(["numbers", "recipients", "", self.audience, ""])
         rows.append(["numbers", "delivered", "", self.delivered, self.audience])
         rows += [["numbers", name, "", self.with_event(name), self.delivered] for name in OF_DOMAINS[2:]]
+        rows.append(["numbers", "unsubscribed", "", 0, self.delivered])
         rows += [["places", place, "", count, self.audience] for place, count in self.places.items()]
         rows += [["bounces", code, "", count, self.with_event("bounced")] for code, count in self.bounces.items()]
         hours = self.hours

@@ -86,6 +86,7 @@ def check_report(admin: Admin, expected: ExpectedReport) -> None:
     assert tiles(tree) == expected_tiles(expected)
     check_places(admin, page, tree, expected)
     check_bounces(admin, page, tree, expected)
+    check_complaints(tree, expected)
     check_hours(tree, expected)
     assert [[words(cell) for cell in row[:5]] for row in rows_of(tree, "domains")] == list(domain_rows(expected))
     check_links(tree, expected)
@@ -117,7 +118,7 @@ def expected_tiles(expected: ExpectedReport) -> dict[str, tuple[str, str]]:
         "Delivered": of_recipients(expected.delivered),
         "Clicked": of_base("clicked") if expected.has_tracking else untracked,
         "Opened (estimate)": of_base("opened") if expected.has_tracking else untracked,
-        "Complained": of_base("complained"),
+        "Unsubscribed": (percent(0, base), f"0 of {grouped(base)} delivered mails"),
         "Not delivered": of_recipients(expected.in_group("not_delivered")),
         "Not known yet": of_recipients(expected.in_group("under_way")),
     }
@@ -153,6 +154,15 @@ def check_bounces(admin: Admin, page: Page, tree: Element, expected: ExpectedRep
     assert number(words(total)) == expected.with_event("bounced") == sum(found.values())
     elsewhere = expected.with_event("bounced") - expected.places["bounced"]
     assert words(remark).startswith(f"{grouped(elsewhere)} of them ha") == bool(elsewhere)
+
+
+def check_complaints(tree: Element, expected: ExpectedReport) -> None:
+    """They stand below the unsubscribes, which no event tells of."""
+    count = expected.with_event("complained")
+    noun = "complaint" if count == 1 else "complaints"
+    (tile,) = tree.xpath("//dl[contains(@class, 'report-tiles')]/div[dt[starts-with(., 'Unsubscribed')]]/dd")
+    lines = [words(line) for line in tile.xpath("./span")]
+    assert f"{grouped(count)} {noun} ({percent(count, expected.delivered)})" in lines
 
 
 def check_hours(tree: Element, expected: ExpectedReport) -> None:
@@ -199,7 +209,7 @@ def check_comparison(tree: Element, expected: ExpectedReport) -> None:
         assert not found
         return
     this, median = comparison["this"], comparison["median"]
-    order = ("delivered", "bounced", "clicked", "opened", "complained")
+    order = ("delivered", "bounced", "clicked", "opened", "unsubscribed", "complained")
     assert found == [[rate(this[name]), rate(median[name]), points(this[name], median[name])] for name in order]
 
 

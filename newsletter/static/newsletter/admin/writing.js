@@ -114,7 +114,10 @@ if (compose) {
     const inner = isShown() && part("follow").checked && frame.contentDocument;
     const wanted = inner && row?.isConnected && plain(value(row, "title") || value(row, "body").split("\n")[0]);
     if (!inner?.body || !wanted) return;
-    const found = [...inner.body.querySelectorAll("a, h1, h2, h3, p, td")].filter((each) => plain(each.textContent) === wanted).at(-1);
+    // A title stands beside its number and its source: the shortest text that has it is the place.
+    const beside = (each) => plain(each.textContent).length;
+    const places = [...inner.body.querySelectorAll("a, h1, h2, h3, p, td")].filter((each) => plain(each.textContent).includes(wanted));
+    const found = places.reduce((best, each) => (best && beside(best) < beside(each) ? best : each), null);
     inner.querySelectorAll("[data-followed]").forEach((each) => { each.style.boxShadow = ""; delete each.dataset.followed; });
     if (!found) return;
     const marked = found.closest("td, div, h2, h3") || found;
