@@ -62,6 +62,8 @@ def findings_on_every_screen(page: Page, script: str) -> list[str]:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         # Colours that are still changing are no colours of the page.
         page.evaluate(SETTLED)
+        # What a sticky bar covers by half is too small a target, wherever the page happened to be scrolled to.
+        page.evaluate("window.scrollTo(0, 0)")
         found += [f"{width} px, {scheme}: {each}" for each in page.evaluate(RUN) + page.evaluate(TOO_WIDE)]
     page.set_viewport_size(NARROW)
     return found + [f"{NARROW['width']} px: {each}" for each in page.evaluate(TOO_WIDE)]
