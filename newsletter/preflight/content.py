@@ -213,7 +213,11 @@ def _check_date(inspection: Inspection) -> Iterator[Finding]:
                 date=content.date.isoformat(),
                 day=day.isoformat(),
             ),
-            make_fix(translatable("Set the date to {date}", date=day.isoformat()), content, replace(content, date=day)),
+            make_fix(
+                translatable("Set the date to {date}", date=day.isoformat()),
+                content,
+                lambda before: replace(before, date=day),
+            ),
         )
 
 
