@@ -203,6 +203,7 @@ def _check_titles(content: IssueContent) -> Iterator[Finding]:
                 translatable(
                     "“{title}” is written in capital letters, which spam filters regard as a sign of spam.", title=title
                 ),
+                field="title",
             )
 
 
