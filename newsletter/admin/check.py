@@ -111,7 +111,8 @@ def show_progress(request: HttpRequest, issue: Issue) -> HttpResponse:
             "total": progress.total,
             "revision": issue.revision,
             "sentence": waiting_sentence(progress),
-            "done": _("All %(count)s links were checked.") % {"count": progress.total},
+            "done": ngettext("The link was checked.", "All %(count)s links were checked.", progress.total)
+            % {"count": progress.total},
         }
     )
 
@@ -131,10 +132,11 @@ def show_fixes(request: HttpRequest, issue: Issue) -> HttpResponse:
     if request.method == "POST":
         return _apply(request, issue, request.POST.getlist("finding"))
     only, before = request.GET.get("kind", ""), load_content(issue)
+    accepted = set(issue.accepted_findings.values_list("key", flat=True))
     offered = [
         OfferedFix(one.key, one.place, one.message, one.fix.label, difference(before, one.fix.content))
         for one in findings_of(issue)
-        if one.fix and (not only or code_of(one) == only)
+        if one.fix and one.key not in accepted and (not only or code_of(one) == only)
     ]
     title = _("Safe fixes: %(issue)s") % {"issue": issue.title}
     return issue_page(request, issue, "check_fixes", title=title, tab="check", fixes=offered)

@@ -18,6 +18,8 @@ from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJEC
 
 #: Kinds with more places are folded; with more than the second number, only so many are on the page of all kinds.
 UNFOLDED, LISTED = 3, 12
+#: The kind of the finding about links that wait for their first answer.
+WAITING = "links.not_checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,8 @@ class ShownKind:
     tour_url: str
     """The compose page at the first of several places, with a way to the next; empty if there is none."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether its places are unfolded."""
-        return self.count <= UNFOLDED or self.count != min(self.count, LISTED)
+    is_open: bool
+    """Whether its places are unfolded."""
 
     @property
     def more(self) -> int:
@@ -109,7 +109,8 @@ def place_findings(issue: Issue, result: PreflightResult, *, only: str = "") -> 
     """The findings of a result with their places; with `only`, those of one kind, all of them."""
     places = Places.of(issue)
     accepted = {row.key: row for row in issue.accepted_findings.all()}
-    warnings = [finding for finding in result.warnings if finding.key not in accepted]
+    # What waits for an answer has a place of its own on the page.
+    warnings = [one for one in result.warnings if one.key not in accepted and code_of(one) != WAITING]
     return FindingGroups(
         errors=_kinds(result.errors, places, only),
         warnings=_kinds(warnings, places, only),
@@ -132,6 +133,7 @@ def _kinds(findings: Iterable[Finding], places: Places, only: str) -> tuple[Show
             count=len(kind.findings),
             fixable=tuple(finding.key for finding in kind.findings if finding.fix),
             tour_url=tour_url(places, kind.findings, 1) if kind.heading else "",
+            is_open=bool(only) or len(kind.findings) <= UNFOLDED,
         )
         for kind in kinds
     )

@@ -125,7 +125,7 @@ def link_targets(text: str) -> tuple[str, ...]:
 
 
 def links_with_words(text: str) -> tuple[tuple[str, str], ...]:
-    """Every link of `text` as the words that readers see and its address, in order; links to mail addresses, too."""
+    """Every link of `text` as the words that are shown and its address, in order; links to mail addresses, too."""
     if "](" not in text and "]:" not in text and "<a" not in text.lower():
         return ()  # an address that is typed as it is has no other words
     found: list[tuple[str, str]] = []

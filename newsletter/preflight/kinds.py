@@ -81,19 +81,19 @@ HEADINGS: Mapping[str, Heading] = {
     "links.user_name_in_link": lambda count: translatable_plural(
         "{count} link has a user name before its site", "{count} links have a user name before their site", count=count
     ),
-    "links.look_alike_host": lambda count: translatable_plural(
+    "links.deceptive_host": lambda count: translatable_plural(
         "{count} link leads to a look-alike site", "{count} links lead to look-alike sites", count=count
     ),
     "links.words_name_another_site": lambda count: translatable_plural(
         "The text of {count} link names another site", "The texts of {count} links name other sites", count=count
     ),
-    "links.link_of_a_reader": lambda count: translatable_plural(
-        "{count} link belongs to a reader of another newsletter",
-        "{count} links belong to readers of other newsletters",
+    "links.link_of_a_subscriber": lambda count: translatable_plural(
+        "{count} link belongs to a subscriber of another newsletter",
+        "{count} links belong to subscribers of other newsletters",
         count=count,
     ),
-    "links.id_of_a_reader": lambda count: translatable_plural(
-        "{count} link contains the id of a reader", "{count} links contain the id of a reader", count=count
+    "links.id_of_a_subscriber": lambda count: translatable_plural(
+        "{count} link contains the id of a subscriber", "{count} links contain the id of a subscriber", count=count
     ),
     "deliverability.shortened_link": lambda count: translatable_plural(
         "{count} link is shortened", "{count} links are shortened", count=count

@@ -1,4 +1,4 @@
-"""Checks of whether links lead where they seem to, and carry nothing that belongs to one reader. Pure."""
+"""Checks of whether links lead where they seem to, and carry nothing that belongs to one subscriber. Pure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from newsletter.preflight.places import PlacedLink, placed_bodies, placed_links,
 
 FAMILY = "links"
 
-#: Parameters by which mail programs and publishers tell readers apart. Whoever follows such a link acts as that reader.
-READER_PARAMETERS = frozenset(
+#: Parameters by which mail services tell subscribers apart: following such a link counts as a visit of that subscriber.
+SUBSCRIBER_PARAMETERS = frozenset(
     (  # noqa: SIM905 - words
         "mc_eid ck_subscriber_id vero_id oly_enc_id oly_anon_id mkt_tok _hsenc subscriber_id bhlid _bhlid unsub_token"
     ).split()
 )
 
-#: Addresses of mail services that count a click of the reader of another newsletter before they lead on.
+#: Addresses of mail services that count a click of the subscriber of another newsletter before they lead on.
 _TRACKERS = re.compile(
     r"""
       (?:[\w-]+\.)*list-manage\d*\.com/track/ | (?:[\w-]+\.)*substack\.com/redirect/ | email\.mg\d*\.substack\.com/c/
@@ -44,7 +44,7 @@ _FILE_ENDINGS = frozenset("py js ts rs go md sh pl cs cc so io net app zip mov".
 
 
 def check_link_trust(content: IssueContent) -> Iterator[Finding]:
-    """Error: a user name before the host. Warnings: look-alike hosts, other words than the target, ids of readers."""
+    """Error: a user name before the host. Warnings: look-alike hosts, words of another site, ids of subscribers."""
     known: set[str] = set()
     for link in placed_links(content):
         if link.url not in known:
@@ -76,45 +76,45 @@ def _check_address(link: PlacedLink, content: IssueContent) -> Iterator[Finding]
             ),
             field=link.field,
         )
-    if looks := look_alike(host):
+    if twin := latin_twin_of(host):
         yield warning(
             FAMILY,
-            "look_alike_host",
+            "deceptive_host",
             link.place,
             translatable(
-                "The site of {url} is written with letters of another alphabet. It looks like {looks}, but it is "
+                "The site of {url} is written with letters of another alphabet. It looks like {twin}, but it is "
                 "{host}. Make sure that this is the right site.",
                 url=link.url,
-                looks=looks,
+                twin=twin,
                 host=_ascii(host),
             ),
             field=link.field,
         )
-    yield from _check_reader(link, content)
+    yield from _check_subscriber(link, content)
 
 
-def _check_reader(link: PlacedLink, content: IssueContent) -> Iterator[Finding]:
+def _check_subscriber(link: PlacedLink, content: IssueContent) -> Iterator[Finding]:
     if _TRACKERS.match(link.url.split("://", 1)[-1]):
         yield warning(
             FAMILY,
-            "link_of_a_reader",
+            "link_of_a_subscriber",
             link.place,
             translatable(
-                "The address {url} belongs to the mail that another newsletter sent to one reader. It counts every "
+                "The address {url} belongs to the mail that another newsletter sent to one subscriber. It counts every "
                 "click as theirs, and may stop working. Open it, and use the address of the page itself.",
                 url=link.url,
             ),
             field=link.field,
         )
         return
-    shorter, names = without_reader_parameters(link.url)
+    shorter, names = without_subscriber_parameters(link.url)
     if names:
         yield warning(
             FAMILY,
-            "id_of_a_reader",
+            "id_of_a_subscriber",
             link.place,
             translatable(
-                "The address {url} contains {names}, by which a site recognizes one reader. Remove it.",
+                "The address {url} contains {names}, by which a site recognizes one subscriber. Remove it.",
                 url=link.url,
                 names=", ".join(names),
             ),
@@ -123,12 +123,12 @@ def _check_reader(link: PlacedLink, content: IssueContent) -> Iterator[Finding]:
         )
 
 
-def without_reader_parameters(url: str) -> tuple[str, tuple[str, ...]]:
-    """`url` without the parameters that tell readers apart, and their names; the rest of it stays as typed."""
+def without_subscriber_parameters(url: str) -> tuple[str, tuple[str, ...]]:
+    """`url` without the parameters that tell subscribers apart, and their names; the rest of it stays as typed."""
     parts = urlsplit(url)
     pairs = parts.query.split("&") if parts.query else []
     names = [pair.split("=", 1)[0] for pair in pairs]
-    found = tuple(name for name in names if name.lower() in READER_PARAMETERS)
+    found = tuple(name for name in names if name.lower() in SUBSCRIBER_PARAMETERS)
     if not found:
         return url, ()
     kept = "&".join(pair for pair, name in zip(pairs, names, strict=True) if name not in found)
@@ -141,7 +141,7 @@ def _fix_address(url: str, link: PlacedLink, content: IssueContent) -> Fix | Non
 
 
 def _check_words(words: str, url: str, place: str) -> Iterator[Finding]:
-    """A link whose words are an address of another site: readers see one and get the other."""
+    """A link whose words are an address of another site: recipients see one and get the other."""
     shown = _ADDRESS_IN_WORDS.fullmatch(words.strip())
     if shown is None or not url.lower().startswith(("http://", "https://")):
         return
@@ -174,7 +174,7 @@ def _belong_together(one: str, other: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def look_alike(host: str) -> str:
+def latin_twin_of(host: str) -> str:
     """The Latin host that `host` can be mistaken for; empty if there is none.
 
     Every letter of a label that is not Latin must have a Latin look-alike (Unicode TR 39), so that names in other
@@ -194,7 +194,7 @@ def _as_latin(label: str) -> str:
     for letter in label:
         if letter.isascii() or unicodedata.name(letter, "").startswith("LATIN") or not letter.isalpha():
             latin.append(letter)
-        elif twin := _latin_twin(letter):
+        elif twin := _latin_letter(letter):
             latin.append(twin)
         else:
             return ""
@@ -202,7 +202,7 @@ def _as_latin(label: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _latin_twin(letter: str) -> str:
+def _latin_letter(letter: str) -> str:
     # Its table of 1 MB is read only where such a host is.
     from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 

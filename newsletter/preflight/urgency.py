@@ -10,7 +10,7 @@ import re
 
 _PHRASES = (
     # English
-    *(r"last (?:chance|call)", r"final (?:hours?|days?|call|notice|reminder)", r"(?:today|tonight) only"),
+    *(r"last (?:chance|call)", r"final (?:hours?|days?|call|reminder)", r"(?:today|tonight) only"),
     *(r"only today", r"(?:ends?|expires?|closes?|closing) (?:today|tonight|soon|in \d+ hours?|at midnight)"),
     *(r"act (?:now|fast)", r"hurry(?: up)?", r"(?:only )?\d+ (?:hours?|hrs|seats?|places?|spots?) (?:left|remaining)"),
     *(r"limited time(?: only| offer)?", r"don['’]t miss (?:out|your chance)", r"while (?:stocks?|supplies) lasts?"),

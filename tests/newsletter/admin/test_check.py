@@ -175,7 +175,7 @@ def test_an_invalid_request_for_a_suggestion_changes_nothing(data: dict[str, str
 def test_opening_the_page_requests_link_checks_and_a_button_repeats_them(
     edda: Client, issue: Issue, read_by_ada: None
 ) -> None:
-    assert "3 of 3 links have not been checked yet" in words_on(edda.get(page_of(issue, "check")))
+    assert "3 links: waiting for an answer." in words_on(edda.get(page_of(issue, "check")))
     LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
     assert "All 3 links work." in words_on(edda.get(page_of(issue, "check")))
     again = edda.post(page_of(issue, "check_links"), follow=True)

@@ -1,4 +1,4 @@
-"""Links that lead elsewhere than they seem to, and links that belong to one reader."""
+"""Links that lead elsewhere than they seem to, and links that belong to one subscriber."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from newsletter.content.document import IssueContent
 from newsletter.preflight.findings import Finding
-from newsletter.preflight.link_trust import check_link_trust, look_alike, without_reader_parameters
+from newsletter.preflight.link_trust import check_link_trust, latin_twin_of, without_subscriber_parameters
 from tests.newsletter.preflight.finding import with_stories
 from tests.newsletter.preflight.sample_issue import CRANE
 
@@ -35,7 +35,7 @@ def test_a_user_name_before_the_host_is_an_error() -> None:
     "url", [f"https://{CYRILLIC_A}pple.example/", "https://xn--pple-43d.example/", "https://сосо.example/"]
 )
 def test_letters_that_pass_for_latin_ones_are_named(url: str) -> None:
-    assert codes(url) == [("warning", "look_alike_host", "url")]
+    assert codes(url) == [("warning", "deceptive_host", "url")]
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_letters_that_pass_for_latin_ones_are_named(url: str) -> None:
         "",
     ],
 )
-def test_names_in_their_own_alphabet_are_no_look_alikes(host: str) -> None:
-    assert look_alike(host) == ""
+def test_names_in_their_own_alphabet_are_no_latin_twin_ofs(host: str) -> None:
+    assert latin_twin_of(host) == ""
 
 
-def test_a_look_alike_is_shown_as_what_it_pretends_to_be() -> None:
-    assert look_alike(f"shop.{CYRILLIC_A}pple.example") == "shop.apple.example"
+def test_a_latin_twin_of_is_shown_as_what_it_pretends_to_be() -> None:
+    assert latin_twin_of(f"shop.{CYRILLIC_A}pple.example") == "shop.apple.example"
 
 
 @given(st.text(max_size=40))
 def test_no_host_is_too_strange(host: str) -> None:
-    look_alike(host)
+    latin_twin_of(host)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_words_that_name_the_same_site_or_none_are_fine(body: str) -> None:
         "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fa.example",
     ],
 )
-def test_links_of_another_newsletters_reader_are_named(url: str) -> None:
-    assert codes(url) == [("warning", "link_of_a_reader", "url")]
+def test_links_of_another_newsletters_subscriber_are_named(url: str) -> None:
+    assert codes(url) == [("warning", "link_of_a_subscriber", "url")]
 
 
-def test_the_id_of_a_reader_is_removed_and_nothing_else() -> None:
+def test_the_id_of_a_subscriber_is_removed_and_nothing_else() -> None:
     url = "https://news.example/a?b=1&mc_eid=abc&c=%20x&utm_source=log#d"
     (finding,) = findings(with_stories(replace(CRANE, url=url)))
-    assert finding.code == "id_of_a_reader"
+    assert finding.code == "id_of_a_subscriber"
     assert finding.fix is not None
     (story,) = finding.fix.content.stories()
     assert story.url == "https://news.example/a?b=1&c=%20x&utm_source=log#d"
@@ -115,4 +115,4 @@ def test_the_id_of_a_reader_is_removed_and_nothing_else() -> None:
 
 def test_an_address_without_ids_stays_as_it_is() -> None:
     url = "https://news.example/?a=&b&&c=1#?mc_eid=1"
-    assert without_reader_parameters(url) == (url, ())
+    assert without_subscriber_parameters(url) == (url, ())

@@ -56,7 +56,7 @@
   if (page().querySelector("[data-sentence]")) setTimeout(poll, wait * 1000);
 
   function move(step) {
-    const stops = [...page().querySelectorAll("[data-finding]")].map((each) => each.querySelector("[data-go], a, button, summary")).filter((each) => each && visible(each));
+    const stops = [...page().querySelectorAll("[data-finding]")].map((each) => each.querySelector("[data-go]") || each.querySelector("a, button, summary")).filter((each) => each && visible(each));
     const here = stops.findIndex((each) => each.closest("[data-finding]").contains(document.activeElement));
     const next = here < 0 ? (step > 0 ? 0 : stops.length - 1) : here + step;
     stops[next]?.focus();
