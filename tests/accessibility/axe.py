@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ SCREENS: tuple[tuple[int, int, Any], ...] = (
     (390, 844, "dark"),
     (390, 844, "light"),
 )
+
+#: Both widths and both schemes, for pages that are made of parts that other tests look at on all screens.
+TWO_SCREENS = (SCREENS[0], SCREENS[2])
 
 #: Where nothing may scroll sideways either: a page of 1280 pixels at a zoom of 400% (WCAG 1.4.10).
 NARROW: Any = {"width": 320, "height": 700}
@@ -53,11 +57,11 @@ def axe_script() -> str:
     pytest.skip(reason)
 
 
-def findings_on_every_screen(page: Page, script: str) -> list[str]:
+def findings_on_every_screen(page: Page, script: str, screens: Sequence[tuple[int, int, Any]] = SCREENS) -> list[str]:
     """What axe-core finds on the page that is open, and whether it scrolls sideways, on each of the screens."""
     found = []
     page.evaluate(script)
-    for width, height, scheme in SCREENS:
+    for width, height, scheme in screens:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         # Colours that are still changing are no colours of the page.
