@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from newsletter.web.corrections import changes_page
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
 from newsletter.web.links import follow_link
@@ -22,5 +23,6 @@ urlpatterns = [
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),
     path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),
+    path("<slug:newsletter>/issues/<slug:issue>/changes/", changes_page, name="issue-changes"),
     path("<slug:newsletter>/issues/<slug:issue>/draft/", draft_page, name="draft"),
 ]
