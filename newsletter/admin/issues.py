@@ -19,6 +19,7 @@ from newsletter.admin import (
     autosave,
     check,
     control,
+    correction,
     dry_run,
     editions,
     files,
@@ -35,6 +36,7 @@ from newsletter.admin import (
     revisions,
     schedule,
     test_mails,
+    web_version,
 )
 from newsletter.admin.compose import INBOX_CLIENTS, ComposeForm
 from newsletter.admin.pages import (
@@ -77,6 +79,8 @@ PAGES = (
     *files.PAGES,
     *gather.PAGES,
     *revisions.PAGES,
+    *web_version.PAGES,
+    *correction.PAGES,
 )
 
 
@@ -92,7 +96,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
     change_list_template = "admin/newsletter/issue/list.html"
     list_display = ("name", "status_pill", "when", "recipients", "next_step")
     list_filter = (issue_list.StatusFilter, "newsletter")
-    list_select_related = ("newsletter",)
+    list_select_related = ("newsletter", "web_page")
     search_fields = ("title", "subject", "sections__stories__title")
     search_help_text = gettext_lazy("Searches titles, subjects and stories.")
     # The deliveries of every issue on the page are counted, and an issue may have a million.

@@ -126,7 +126,7 @@ def correct_web_version(
                 )
             )
         before = shown_content(row)
-        after = _correction_of(before, content)
+        after = correction_of(before, content)
         if not is_minor and not note:
             raise CorrectionRefused(
                 translatable("Write a note that tells readers what was corrected, or mark the correction as minor.")
@@ -169,6 +169,26 @@ def change_visibility(issue: Issue, target: Visibility, *, by: str, text: str = 
     return page
 
 
+def correction_of(before: IssueContent, content: IssueContent) -> IssueContent:
+    """`content` as the version of a page after `before`. Raises ContentIsUnfit or CorrectionRefused."""
+    content = with_plain_line_ends(content)
+    if (content.slug, content.date) != (before.slug, before.date):
+        raise CorrectionRefused(
+            translatable(
+                "The slug (“{slug}”) and the date ({date}) cannot be corrected: mails link to the page, and the "
+                "archive lists it there.",
+                slug=before.slug,
+                date=before.date.isoformat(),
+            )
+        )
+    after = replace(content, subject=before.subject, audience=before.audience)
+    if faults := tuple(content_faults(after)):
+        raise ContentIsUnfit(faults)
+    if after == before:
+        raise CorrectionRefused(translatable("Nothing was changed, so there is nothing to correct."))
+    return after
+
+
 def version_number(issue: Issue) -> int:
     """The number of the version that the page shows: 1 for what was mailed or imported."""
     page = page_of(issue)
@@ -206,6 +226,11 @@ def taken_down(issue_pks: Iterable[int]) -> set[int]:
     return set(pages.values_list("issue", flat=True))
 
 
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """The hash of content as it is stored, whatever the order of its keys."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 def _locked(issue: Issue) -> Any:
     """The issue with its page, locked until the transaction ends. Raises NotOnTheWeb."""
     Issue.objects.select_for_update().get(pk=issue.pk)
@@ -219,26 +244,6 @@ def _not_on_the_web(issue: Issue) -> NotOnTheWeb:
     return NotOnTheWeb(
         translatable("“{title}” has no web page: it was not sent, or nothing of it went out.", title=issue.title)
     )
-
-
-def _correction_of(before: IssueContent, content: IssueContent) -> IssueContent:
-    """`content` as a version of the page. Raises ContentIsUnfit or CorrectionRefused."""
-    content = with_plain_line_ends(content)
-    if (content.slug, content.date) != (before.slug, before.date):
-        raise CorrectionRefused(
-            translatable(
-                "The slug (“{slug}”) and the date ({date}) cannot be corrected: mails link to the page, and the "
-                "archive lists it there.",
-                slug=before.slug,
-                date=before.date.isoformat(),
-            )
-        )
-    after = replace(content, subject=before.subject, audience=before.audience)
-    if faults := tuple(content_faults(after)):
-        raise ContentIsUnfit(faults)
-    if after == before:
-        raise CorrectionRefused(translatable("Nothing was changed, so there is nothing to correct."))
-    return after
 
 
 def _make_page(row: Issue, *, by: str, visibility: Visibility, **fields: Any) -> WebPage:
@@ -256,11 +261,6 @@ def _add_version(
     return WebVersion.objects.create(
         issue=row, number=number, content=kept, sha256=content_sha256(kept), source=source, by=by[:150], **fields
     )
-
-
-def content_sha256(content: Mapping[str, Any]) -> str:
-    """The hash of content as it is stored, whatever the order of its keys."""
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _sender(row: Issue) -> str:

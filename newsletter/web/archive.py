@@ -107,15 +107,22 @@ def read_issues(newsletter: Newsletter, issues: Iterable[Any]) -> Iterator[Publi
 
 def read_draft(newsletter: Newsletter, issue: Issue) -> PublicIssue:
     """Any issue as its page will show it: its version or edition, else its saved draft. Raises UnreadableEdition."""
-    send, frozen = issue.current_send, _contents_of([issue]).get(issue.pk)
-    if frozen:
-        content = _read(issue.pk, frozen)
-    else:
-        draft = load_content(issue)
-        try:
-            content = _PublicContent(draft.date, view_issue(draft))
-        except RenderingError as error:
-            raise UnreadableEdition(str(error)) from error
+    frozen = _contents_of([issue]).get(issue.pk)
+    if frozen is None:
+        return read_content(newsletter, issue, load_content(issue))
+    return _preview(newsletter, issue, _read(issue.pk, frozen))
+
+
+def read_content(newsletter: Newsletter, issue: Issue, content: IssueContent) -> PublicIssue:
+    """The issue as its page would show this content. Raises UnreadableEdition."""
+    try:
+        return _preview(newsletter, issue, _PublicContent(content.date, view_issue(content)))
+    except RenderingError as error:
+        raise UnreadableEdition(str(error)) from error
+
+
+def _preview(newsletter: Newsletter, issue: Issue, content: _PublicContent) -> PublicIssue:
+    send = issue.current_send
     return PublicIssue(
         pk=issue.pk,
         path=reverse("issue", args=[newsletter.slug, issue.slug]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -13,13 +14,16 @@ from csp.decorators import csp
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from newsletter.content.formats import MAX_FILE_BYTES
+from newsletter.content.issue_file import read_issue_file
+from newsletter.content.problems import IssueFileError
 from newsletter.models import Issue, Newsletter, SendState, Visibility
 from newsletter.models.web_pages import visibility_of
 from newsletter.web.archive import (
@@ -30,6 +34,7 @@ from newsletter.web.archive import (
     published_issues,
     published_years,
     reachable_issue,
+    read_content,
     read_draft,
     read_issue,
     read_issues,
@@ -130,28 +135,45 @@ def _is_hidden(issue: Any) -> bool:
     return visibility_of(issue) != Visibility.LISTED or issue.send_state == SendState.CANCELLED
 
 
-@csp(DRAFT_POLICY)
+def editors_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Serve a page of the public site to editors only, in a frame of the admin; others get 404."""
+
+    @functools.wraps(view)
+    def shown(request: HttpRequest, **slugs: str) -> HttpResponse:
+        if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
+            raise Http404
+        response = view(request, **slugs)
+        response["X-Frame-Options"] = "SAMEORIGIN"
+        response["Cache-Control"] = "no-store"
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        return response
+
+    return csp(DRAFT_POLICY)(shown)
+
+
 @require_safe
-def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
-    """An issue as its page will look, in the frame of the preview. Visitors other than editors get 404.
-
-    `slugs` are those of its newsletter and of the issue.
-    """
-    if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
-        raise Http404
-    response = _draft(request, **slugs)
-    response["X-Frame-Options"] = "SAMEORIGIN"
-    response["Cache-Control"] = "no-store"
-    response["X-Robots-Tag"] = "noindex, nofollow"
-    return response
-
-
+@editors_page
 @newsletter_page
-def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    rows = Issue.objects.filter(newsletter=newsletter)
+def draft_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    """An issue as its page will look, in the frame of the preview."""
+    row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
+    return _preview(request, newsletter, lambda: read_draft(newsletter, row))
+
+
+@require_POST
+@editors_page
+@newsletter_page
+def correction_preview(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    """The page as it would look with the `text` of an issue file; nothing is stored."""
+    row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
+    text = request.POST.get("text", "")[:MAX_FILE_BYTES]
+    return _preview(request, newsletter, lambda: read_content(newsletter, row, read_issue_file(text).content))
+
+
+def _preview(request: HttpRequest, newsletter: Newsletter, read: Callable[[], PublicIssue]) -> HttpResponse:
     try:
-        shown = read_draft(newsletter, get_object_or_404(rows, slug=issue))
-    except UnreadableEdition as error:
+        shown = read()
+    except (UnreadableEdition, IssueFileError) as error:
         return HttpResponse(str(error), content_type="text/plain; charset=utf-8")
     context = {
         **frame_of(newsletter, shown.url),
