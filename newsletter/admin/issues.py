@@ -44,6 +44,7 @@ from newsletter.admin.pages import (
     SHARE_PERMISSION,
     Page,
     RequiredPermission,
+    main_page_url,
     may_see_recipients,
     page_url,
     redirect_with_message,
@@ -54,6 +55,7 @@ from newsletter.admin.unfinished import drop_unfinished
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
+from newsletter.sending.schedule import IssueRefused, refuse_published
 from subscribers.admin.filters import OfferedFilters
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ PAGES = (
     *web_version.PAGES,
     *correction.PAGES,
 )
+
+#: Not for issues that were published on the web without a send.
+PAGES_OF_SENDING = (*schedule.PAGES, *dry_run.PAGES)
 
 
 class IssueAdmin(OfferedFilters, IssueModelAdmin):
@@ -136,6 +141,11 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             issue = get_object_or_404(Issue.objects.select_related("newsletter").with_send(), pk=pk)
             if not self._may(request, issue, page.required_permission):
                 raise PermissionDenied
+            if page in PAGES_OF_SENDING:
+                try:
+                    refuse_published(issue)
+                except IssueRefused as refused:
+                    return redirect_with_message(request, str(refused), main_page_url(issue), level=messages.WARNING)
             return page.view(request, issue, **named)
 
         return self.admin_site.admin_view(open_page)
