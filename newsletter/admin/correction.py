@@ -1,4 +1,4 @@
-"""Correcting the web version of an issue: its text as an issue file, a note to readers, and what would change."""
+"""Correcting the web version of an issue: its text as an issue file, a note to visitors, and what would change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from newsletter.models import Issue
 
 
 class CorrectionForm(forms.Form):
-    """The whole content as text, and what readers are told. `shown` is the hash of the text that was compared."""
+    """The whole content as text, and what visitors are told. `shown` is the hash of the text that was compared."""
 
     text = forms.CharField(
         strip=False,
@@ -47,7 +47,7 @@ class CorrectionForm(forms.Form):
     note = forms.CharField(
         required=False,
         max_length=MAX_NOTE,
-        label=gettext_lazy("Note to readers"),
+        label=gettext_lazy("Note to visitors"),
         help_text=gettext_lazy("Shown on the page after the date, for example: The height of the crane was wrong."),
     )
     is_minor = forms.BooleanField(
@@ -56,7 +56,7 @@ class CorrectionForm(forms.Form):
     )
     hides_changes = forms.BooleanField(
         required=False,
-        label=gettext_lazy("Do not show readers what was changed"),
+        label=gettext_lazy("Do not show visitors what was changed"),
         help_text=gettext_lazy(
             "For text that must not stay public, such as personal data. Earlier changes are hidden, too."
         ),
@@ -66,11 +66,9 @@ class CorrectionForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Require a note unless the correction is minor."""
-        is_told = (
-            self.cleaned_data.get("is_minor") or "note" in self.errors or self.cleaned_data.get("note", "").strip()
-        )
-        if not is_told:
-            self.add_error("note", _("Tell readers what was corrected, or mark the correction as minor."))
+        typed = self.cleaned_data
+        if not (typed.get("is_minor") or typed.get("note") or "note" in self.errors):
+            self.add_error("note", _("Tell visitors what was corrected, or mark the correction as minor."))
         return self.cleaned_data
 
 
@@ -96,9 +94,9 @@ def correct(request: HttpRequest, issue: Issue) -> HttpResponse:
         return _page(request, issue, form, problems=error.problems)
     except ContentError as error:
         return _page(request, issue, form, problem=str(error))
-    digest = _digest(form.cleaned_data["text"])
-    if "publish" not in request.POST or form.cleaned_data["shown"] != digest:
-        return _page(request, issue, _with_shown(form, digest), changes=difference(before, after))
+    sha256 = _sha256(form.cleaned_data["text"])
+    if "publish" not in request.POST or form.cleaned_data["shown"] != sha256:
+        return _page(request, issue, _with_shown(form, sha256), changes=difference(before, after))
     return _publish(request, issue, form, after)
 
 
@@ -129,11 +127,11 @@ def _initial(request: HttpRequest, row: Any, shown: IssueContent) -> dict[str, A
     return {"text": text, "based_on": version_number(row)}
 
 
-def _with_shown(form: CorrectionForm, digest: str) -> CorrectionForm:
-    return CorrectionForm({**form.data.dict(), "shown": digest})  # type: ignore[attr-defined]
+def _with_shown(form: CorrectionForm, sha256: str) -> CorrectionForm:
+    return CorrectionForm({**form.data.dict(), "shown": sha256})  # type: ignore[attr-defined]
 
 
-def _digest(text: str) -> str:
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a correction changed, as readers may see it: words and addresses, never Markdown or notes of editors. Pure."""
+"""What a correction changed, as visitors may see it: words and addresses, never Markdown or notes of editors. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from newsletter.content.merge_fields import fallback_of
 
 
 def public_difference(old: IssueContent, new: IssueContent) -> tuple[Change, ...]:
-    """The changes from `old` to `new` that readers can see; empty if only invisible ones were made."""
+    """The changes from `old` to `new` that visitors can see; empty if only invisible ones were made."""
     return difference(_as_read(old), _as_read(new))
 
 

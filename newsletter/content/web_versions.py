@@ -69,7 +69,7 @@ def publish_on_web(
 ) -> WebPage:
     """Publish the present content of a draft on the web, without a send; the issue can never be sent afterwards.
 
-    `published_at` is when readers first saw it, and is not in the future. `old_paths` are paths at its former home,
+    `published_at` is when visitors first saw it, and is not in the future. `old_paths` are paths at its former home,
     from which visitors are redirected. Raises IssueIsClosed unless it is a draft with content that was never
     scheduled or sent.
     """
@@ -108,10 +108,10 @@ def correct_web_version(
 ) -> WebVersion:
     """Show `content` on the issue's page from now on; its mails and its edition stay as they are.
 
-    `based_on` is the number of the version that the editor saw, as `version_number` gives it. `note` tells readers what
-    was corrected; only a minor correction has none. Without `shows_changes` readers do not see what was changed, now or
-    in earlier corrections. Subject and audience of the mail stay as sent, whatever `content` says. Raises a
-    ContentError, and then changes nothing.
+    `based_on` is the number of the version that the editor saw, as `version_number` gives it. `note` tells visitors
+    what was corrected; only a minor correction has none. Without `shows_changes` visitors do not see what was changed,
+    now or in earlier corrections. Subject and audience of the mail stay as sent, also if `content` has others. Raises
+    a ContentError, and then changes nothing.
     """
     note = " ".join(note.split())
     with transaction.atomic():
@@ -129,7 +129,7 @@ def correct_web_version(
         after = correction_of(before, content)
         if not is_minor and not note:
             raise CorrectionRefused(
-                translatable("Write a note that tells readers what was corrected, or mark the correction as minor.")
+                translatable("Write a note that tells visitors what was corrected, or mark the correction as minor.")
             )
         if len(note) > MAX_NOTE:
             raise CorrectionRefused(translatable("The note is longer than {limit} characters.", limit=MAX_NOTE))
@@ -215,7 +215,7 @@ def content_of_version(version: WebVersion) -> IssueContent:
 
 
 def corrected_contents(issue_pks: Iterable[int]) -> dict[int, IssueContent]:
-    """The content of those pages that were corrected, by issue, for whatever repeats issues; one query."""
+    """The content of those pages that were corrected, by issue, for digests that repeat issues; one query."""
     pages = WebPage.objects.filter(issue__in=list(issue_pks), version__isnull=False).select_related("version")
     return {page.issue_id: _read(page.version.content) for page in pages if page.version}
 
@@ -227,7 +227,7 @@ def taken_down(issue_pks: Iterable[int]) -> set[int]:
 
 
 def content_sha256(content: Mapping[str, Any]) -> str:
-    """The hash of content as it is stored, whatever the order of its keys."""
+    """The hash of content as it is stored, for any order of its keys."""
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

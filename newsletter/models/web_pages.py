@@ -1,7 +1,7 @@
 """Which issues have a page on the web, and which of them are in the archive: the one rule for all that is public.
 
 An issue has a page if it was sent, if it was cancelled after mails went out, which link to the page, or if it was
-published without being mailed. A page that was unlisted or taken down is in no list, whatever its send says.
+published without being mailed. A page that was unlisted or taken down is in no list, also if its send is public.
 """
 
 from __future__ import annotations

@@ -393,7 +393,7 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
 
 
 def refuse_published(issue: Issue) -> None:
-    """Raise IssueRefused for an issue that was published on the web without a send: its readers got it elsewhere."""
+    """Raise IssueRefused for an issue that was published on the web without a send: it was mailed elsewhere."""
     if issue.is_published_without_send:
         raise IssueRefused(
             translatable(

@@ -1,4 +1,4 @@
-"""What readers see of corrections: the notes on an issue's page, and the page with the changes."""
+"""What visitors see of corrections: the notes on an issue's page, and the page with the changes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from newsletter.web.archive import UnreadableEdition, changed_at, reachable_issu
 from newsletter.web.page_frame import frame_of, gone_page, hide_from_search_engines, is_gone
 from newsletter.web.public_page import newsletter_page, public_page, with_last_modified
 
-#: The latest corrections are shown; a page with more has a history that no reader needs.
+#: The latest corrections are shown; a page with more has a history that no visitor needs.
 MAX_CORRECTIONS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionNote:
-    """One correction for readers. `changes` is None if they are not shown."""
+    """One correction for visitors. `changes` is None if they are not shown."""
 
     number: int
     date: datetime.date

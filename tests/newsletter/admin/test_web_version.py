@@ -76,7 +76,7 @@ def test_text_that_was_edited_after_its_changes_were_shown_is_compared_again(edd
 @pytest.mark.parametrize(
     ("old", "new", "changes", "sentence"),
     [
-        ("Taller cranes", "Lower cranes", {"note": ""}, "Tell readers what was corrected"),
+        ("Taller cranes", "Lower cranes", {"note": ""}, "Tell visitors what was corrected"),
         ("Taller cranes", "Taller cranes", {"note": "None."}, "Nothing was changed"),
         ("issue-1", "issue-2", {"note": "None."}, "mails link to the page"),
         ("title: Taller cranes", "title: [", {"note": "None."}, "error to fix"),
