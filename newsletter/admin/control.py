@@ -153,7 +153,7 @@ def _explain_cancel(send: Send) -> tuple[str, ...]:
         % {"count": number_format(sent, force_grouping=True)},
         _(
             "No further recipient gets this issue, and it is removed from the archive. Its web page stays reachable by "
-            "the link in mails that were sent. This cannot be undone: to correct something, send a new issue."
+            "the link in mails that were sent, and can be corrected. This cannot be undone."
         ),
     )
 

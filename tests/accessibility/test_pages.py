@@ -20,7 +20,7 @@ from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay, Send, SendCount, SendState
 from newsletter.providers.counts import MailCounts
 from newsletter.reports.provider_counts import ProviderCounts
-from tests.accessibility import across_issues, site
+from tests.accessibility import across_issues, site, web_versions
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
@@ -225,6 +225,28 @@ def test_the_pages_about_many_issues_have_no_barrier(live_server: Any, editor: C
 
     pages = across_issues.pages(newsletter)
     steps: dict[str, tuple[str, Step]] = {"growth-cohorts-by-source": (pages["growth-cohorts"], by_source)}
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_web_versions_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = web_versions.pages(newsletter)
+
+    def show_changes(page: Page) -> None:
+        page.locator("#id_text").evaluate("field => field.value = field.value.replace('cranes', 'low cranes')")
+        page.get_by_label("Note to visitors").fill("The cranes are low.")
+        page.get_by_role("button", name="Show changes").click()
+        page.get_by_text("Nothing is published yet.").wait_for()
+
+    def preview(page: Page) -> None:
+        page.locator("#id_text").evaluate("field => field.value = field.value.replace('Taller', 'Lower')")
+        page.get_by_role("button", name="Preview").click()
+        page.frame_locator("[name=preview]").get_by_role("heading", name="Lower cranes").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {
+        "web-correct-changes": (pages["web-correct"], show_changes),
+        "web-correct-preview": (pages["web-correct"], preview),
+        "web-correct-error": (pages["web-correct"], submit("Show changes")),
+    }
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
 
 
