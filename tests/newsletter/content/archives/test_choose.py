@@ -24,10 +24,20 @@ from tests.newsletter.content.archives.exports import MemoryFiles
     ],
 )  # fmt: skip
 def test_other_files_are_refused_with_what_is_understood(files: dict[str, str]) -> None:
-    with pytest.raises(
-        ArchiveError, match="Ghost .* Substack .* Buttondown .* beehiiv .* listmonk .* Kit .* Mailchimp .* TinyLetter"
-    ):
+    with pytest.raises(ArchiveError) as error:
         reader_for(MemoryFiles(files))
+    for name in (
+        "Ghost",
+        "Substack",
+        "Buttondown",
+        "beehiiv",
+        "listmonk",
+        "Kit",
+        "Mailchimp",
+        "TinyLetter",
+        "Markdown",
+    ):
+        assert name in error.value.args[0]
 
 
 def test_options_reach_the_kinds_that_know_them() -> None:

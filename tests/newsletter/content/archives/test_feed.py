@@ -13,9 +13,11 @@ RSS = """<?xml version="1.0" encoding="UTF-8"?><rss version="2.0" xmlns:content=
 <pubDate>{date}</pubDate><category>Harbour</category><description>Only the beginning…</description>
 <content:encoded><![CDATA[{html}]]></content:encoded></item></channel></rss>"""
 HTML = '<h2>News</h2><p>The <a href="/other">crane</a> lifts.</p>'
-ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://log.example/"><title>Tide log</title>
-<entry><id>tag:log.example,2026:1</id><title type="html">Cranes &amp;amp; quays</title><link href="p/cranes"/>
-<updated>2026-11-19T07:30:00+01:00</updated><content type="html">&lt;p&gt;The &lt;b&gt;crane&lt;/b&gt; lifts.&lt;/p&gt;</content></entry></feed>"""
+ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://log.example/">
+<title>Tide log</title><entry><id>tag:log.example,2026:1</id>
+<title type="html">Cranes &amp;amp; quays</title><link href="p/cranes"/>
+<updated>2026-11-19T07:30:00+01:00</updated>
+<content type="html">&lt;p&gt;The &lt;b&gt;crane&lt;/b&gt; lifts.&lt;/p&gt;</content></entry></feed>"""
 
 
 def rss(html: str = HTML, date: str = "Thu, 19 Nov 2026 07:30:00 +0100") -> str:
@@ -52,7 +54,8 @@ def test_atom_is_read() -> None:
 
 def test_json_feed_is_read() -> None:
     entries = [
-        {"id": 1, "url": "https://log.example/p/a", "title": "A", "content_html": HTML, "date_published": "2026-11-19T06:30:00Z", "tags": ["x"]},
+        {"id": 1, "url": "https://log.example/p/a", "title": "A", "content_html": HTML,
+         "date_published": "2026-11-19T06:30:00Z", "tags": ["x"]},
         {"id": 2, "url": "https://log.example/p/b", "title": "B", "content_text": "2 < 3\n\nTwo"},
     ]  # fmt: skip
     feed = as_json({"version": "https://jsonfeed.org/version/1.1", "title": "Tide log", "items": entries})

@@ -141,7 +141,8 @@ def test_the_address_of_the_site_is_put_in_and_sizes_of_pictures_are_undone() ->
 def test_without_the_address_of_the_site_its_links_are_named_and_its_pictures_are_those_of_the_archive() -> None:
     html = (
         '<p><a href="__GHOST_URL__/other/">other</a> <a href="https://a.example/">a</a></p>'
-        '<img src="__GHOST_URL__/content/images/2024/01/quay.jpg" alt="The quay"><img src="__GHOST_URL__/content/images/gone.jpg">'
+        '<img src="__GHOST_URL__/content/images/2024/01/quay.jpg" alt="The quay"><img '
+        'src="__GHOST_URL__/content/images/gone.jpg">'
     )
     files: dict[str, str | bytes] = {**export({"html": html}), "content/images/2024/01/quay.jpg": b"\xff\xd8"}
     item = the_issue(files, "ghost")
@@ -174,13 +175,17 @@ def test_cards_become_links_quotes_and_text() -> None:
         '<figure class="kg-card kg-bookmark-card"><a class="kg-bookmark-container" href="https://b.example/x">'
         '<div class="kg-bookmark-content"><div class="kg-bookmark-title">A book</div>'
         '<div class="kg-bookmark-description">Of tides</div><div class="kg-bookmark-metadata">'
-        '<img class="kg-bookmark-icon" src="https://b.example/i.png"><span class="kg-bookmark-author">Ada</span></div></div></a></figure>'
+        '<img class="kg-bookmark-icon" src="https://b.example/i.png"><span '
+        'class="kg-bookmark-author">Ada</span></div></div></a></figure>'
         '<div class="kg-card kg-button-card"><a class="kg-btn" href="https://b.example/buy">Buy</a></div>'
-        '<div class="kg-card kg-callout-card"><div class="kg-callout-emoji">⚓</div><div class="kg-callout-text">Mind the gap</div></div>'
-        '<div class="kg-card kg-toggle-card"><div class="kg-toggle-heading"><h4 class="kg-toggle-heading-text">Why</h4></div>'
+        '<div class="kg-card kg-callout-card"><div class="kg-callout-emoji">⚓</div><div '
+        'class="kg-callout-text">Mind the gap</div></div>'
+        '<div class="kg-card kg-toggle-card"><div class="kg-toggle-heading"><h4 '
+        'class="kg-toggle-heading-text">Why</h4></div>'
         '<div class="kg-toggle-content"><p>Because.</p></div></div>'
         '<div class="kg-card kg-audio-card"><div class="kg-audio-title">Foghorn</div><audio src="https://b.example/content/media/f.mp3"></audio></div>'
-        '<figure class="kg-card kg-embed-card"><iframe src="https://video.example/embed/1" title="Film"></iframe></figure>'
+        '<figure class="kg-card kg-embed-card"><iframe src="https://video.example/embed/1" title="Film">'
+        "</iframe></figure>"
         '<div class="kg-card kg-signup-card"><h2>Join us</h2><form><input></form></div>'
         '<p><a href="#/portal/signup">Sign up</a></p>'
     )
@@ -204,7 +209,8 @@ def test_a_gallery_becomes_its_pictures() -> None:
     item = with_html(
         '<figure class="kg-card kg-gallery-card"><div class="kg-gallery-container">'
         '<div class="kg-gallery-image"><img src="https://p.example/1.png" alt="One"></div>'
-        '<div class="kg-gallery-image"><img src="https://p.example/2.png" alt="Two"></div></div><figcaption>Both</figcaption></figure>'
+        '<div class="kg-gallery-image"><img src="https://p.example/2.png" alt="Two"></div></div>'
+        "<figcaption>Both</figcaption></figure>"
     )
     assert written(item.content) == (
         "## {image}\n![One](https://p.example/1.png)\n\n## {image}\n![Two](https://p.example/2.png)\n\n## {text}\nBoth"
@@ -242,7 +248,8 @@ def test_lexical_is_read_when_there_is_no_html() -> None:
         {"type": "extended-heading", "tag": "h2", "children": [text("News")]},
         {"type": "paragraph", "children": [
             text("Bold", 1), text(" and "), text("both", 3), {"type": "linebreak"},
-            {"type": "link", "url": "https://a.example/", "children": [text("a link")]}, text(" <T> "), text("x = 1", 16)]},
+            {"type": "link", "url": "https://a.example/", "children": [text("a link")]},
+            text(" <T> "), text("x = 1", 16)]},
         {"type": "list", "tag": "ol", "listType": "number", "start": 3, "children": [
             {"type": "listitem", "children": [text("three")]}, {"type": "listitem", "children": [text("four")]}]},
         {"type": "extended-quote", "children": [text("Quoted")]},
@@ -259,7 +266,8 @@ def test_lexical_is_read_when_there_is_no_html() -> None:
     )  # fmt: skip
     item = the_issue(export({"html": None, "lexical": document}))
     assert written(item.content) == (
-        "## News\n**Bold** and ***both***\\\n[a link](https://a.example/) \\<T> `x = 1`\n\n3. three\n4. four\n\n> Quoted\n\n"
+        "## News\n**Bold** and ***both***\\\n[a link](https://a.example/) \\<T> `x = 1`\n\n3. three\n4. "
+        "four\n\n> Quoted\n\n"
         "## {image}\n![One](https://p.example/1.png)\n**Seen**\n\n"
         "## {text}\n[A book](https://b.example/)\n\nOf tides\n\n[Buy](https://b.example/buy)\n\n```\na < b\n```\n\n"
         "**strong**\n\nOwn\n\n---\n\n> ⚓ Mind\n\nUnheard of"
@@ -284,7 +292,8 @@ def test_mobiledoc_is_read_when_there_is_no_html() -> None:
         "markups": [["strong"], ["a", ["href", "https://a.example/"]], ["em"]],
         "atoms": [["soft-return", "", {}]],
         "cards": [["image", {"src": "https://p.example/1.png", "alt": "One", "caption": "Seen"}], ["hr", {}],
-                  ["markdown", {"markdown": "*here*"}], ["embed", {"url": "https://video.example/1", "html": "<iframe></iframe>"}]],
+                  ["markdown", {"markdown": "*here*"}],
+                  ["embed", {"url": "https://video.example/1", "html": "<iframe></iframe>"}]],
         "sections": [
             [1, "h2", [[0, [], 0, "News"]]],
             [1, "p", [[0, [0, 2], 1, "Bold "], [0, [], 1, "still"], [1, [], 0, 0], [0, [1], 1, "a link"]]],
@@ -311,7 +320,8 @@ def test_a_text_that_cannot_be_read_is_a_failure_and_stops_nothing(broken: dict[
 
 
 def test_the_first_versions_are_read() -> None:
-    post = {"id": 5, "title": "Old", "slug": "old", "markdown": "**Words**", "image": "/content/images/a.png", "page": 0,
+    post = {"id": 5, "title": "Old", "slug": "old", "markdown": "**Words**",
+            "image": "/content/images/a.png", "page": 0,
             "status": "published", "language": "en_US", "published_at": 1388318400000}  # fmt: skip
     item = the_issue(
         {"g.json": as_json({"meta": {"version": "000"}, "data": {"posts": [post]}})}, site_url="https://log.example"

@@ -16,8 +16,10 @@ def nested(content: str, depth: int = 6) -> str:
 
 MAIL = (
     "<!doctype html><html><head><title>*|MC:SUBJECT|*</title><style>p{color:red}</style></head><body>"
-    '<!--*|IF:MC_PREVIEW_TEXT|*--><span class="mcnPreviewText" style="display:none;">Soon at high water</span><!--*|END:IF|*-->'
-    '<table id="templatePreheader"><tr><td class="mcnTextContent"><a href="*|ARCHIVE|*">View this email in your browser</a></td></tr></table>'
+    '<!--*|IF:MC_PREVIEW_TEXT|*--><span class="mcnPreviewText" style="display:none;">Soon at high '
+    "water</span><!--*|END:IF|*-->"
+    '<table id="templatePreheader"><tr><td class="mcnTextContent"><a href="*|ARCHIVE|*">View this email '
+    "in your browser</a></td></tr></table>"
     + nested(
         '<table id="templateBody"><tr><td class="mcnTextContent"><h1>Tide log</h1><p>Dear *|FNAME|*,<br>the tide is '
         '<a href="https://quay.us2.list-manage.com/track/click?u=1&id=2&e=3">in</a>.</p>'
@@ -26,7 +28,8 @@ MAIL = (
         '<tr><td class="mceText"><p>End.</p></td></tr></table>'
     )
     + '<table class="mcnShareContent"><tr><td><a href="https://www.facebook.com/sharer/sharer.php?u=x">Share</a></td></tr></table>'
-    '<table id="templateFooter"><tr><td class="mcnTextContent">*|LIST:COMPANY|*, Quay 1<br><a href="*|UNSUB|*">unsubscribe from this list</a></td></tr></table>'
+    '<table id="templateFooter"><tr><td class="mcnTextContent">*|LIST:COMPANY|*, Quay 1<br><a '
+    'href="*|UNSUB|*">unsubscribe from this list</a></td></tr></table>'
     '<img src="https://quay.us2.list-manage.com/track/open.php?u=1&id=2&e=3" height="1" width="1"></body></html>'
 )
 
@@ -73,8 +76,12 @@ def test_a_table_of_campaigns_gives_subjects_and_dates() -> None:
 
 
 def test_campaigns_of_the_api_give_their_page() -> None:
-    listed = {"campaigns": [{"id": "0a1b2c3d4e", "send_time": "2023-03-26T10:08:00+00:00", "archive_url": "https://mailchi.mp/ab12/tide-log-12",
-                             "settings": {"subject_line": "High water", "title": "Tide log", "preview_text": "Soon"}}]}  # fmt: skip
+    listed = {"campaigns": [{
+        "id": "0a1b2c3d4e",
+        "send_time": "2023-03-26T10:08:00+00:00",
+        "archive_url": "https://mailchi.mp/ab12/tide-log-12",
+        "settings": {"subject_line": "High water", "title": "Tide log", "preview_text": "Soon"},
+    }]}  # fmt: skip
     item = the_issue({"list.json": as_json(listed), "0a1b2c3d4e_tide-log.html": MAIL})
     assert (item.content.title, item.content.preheader) == ("High water", "Soon")
     assert item.old_paths == ("/ab12/tide-log-12",)

@@ -13,9 +13,10 @@ import pytest
 from newsletter.content.archives.item import ArchiveItem, UnreadItem, Visibility
 from tests.newsletter.content.archives.exports import everything_in, notes_of, the_failure, the_issue, written
 
-COLUMNS = "post_id,post_date,is_published,email_sent_at,inbox_sent_at,type,audience,title,subtitle,podcast_url".split(
-    ","
-)  # noqa: SIM905
+COLUMNS = (
+    *("post_id", "post_date", "is_published", "email_sent_at", "inbox_sent_at", "type", "audience", "title"),
+    *("subtitle", "podcast_url"),
+)
 POST = {
     "post_id": "4711.tide-log",
     "post_date": "2024-03-01T10:00:00.000Z",
@@ -105,7 +106,8 @@ CDN = "https://substackcdn.com/image/fetch/$s_!a!,w_1456,c_limit,f_auto/https%3A
 
 def test_a_captioned_picture_is_one_picture_at_its_own_address() -> None:
     item = with_html(
-        f'<div class="captioned-image-container"><figure><a class="image-link image2" href="{CDN}"><div class="image2-inset">'
+        f'<div class="captioned-image-container"><figure><a class="image-link image2" href="{CDN}"><div '
+        f'class="image2-inset">'
         f'<picture><source srcset="{CDN} 424w"><img src="{CDN}" width="2" height="1" alt="The quay"></picture>'
         '<div class="image-link-expand"><button><svg></svg></button></div></div></a>'
         "<figcaption>At <strong>low</strong> water</figcaption></figure></div><p>After.</p>"
@@ -115,7 +117,8 @@ def test_a_captioned_picture_is_one_picture_at_its_own_address() -> None:
 
 def test_a_picture_that_links_to_another_page_keeps_the_link() -> None:
     item = with_html(
-        f'<figure><a class="image-link image2" href="https://quay.example/"><img src="{CDN}" alt="The quay"></a></figure>'
+        f'<figure><a class="image-link image2" href="https://quay.example/"><img src="{CDN}" alt="The quay">'
+        f"</a></figure>"
     )
     assert item.content.sections[0].url == "https://quay.example/"
 
@@ -131,14 +134,16 @@ def test_older_pictures_and_galleries_are_read_from_their_data() -> None:
     )
     assert written(item.content) == (
         "## {image}\n![Old quay](https://substack-post-media.s3.amazonaws.com/public/images/old.png)\n\n"
-        f"## {{image}}\n![Two quays]({ORIGINAL})\n\n## {{image}}\n![Two quays](https://p.example/2.png)\n\n## {{text}}\nBoth"
+        f"## {{image}}\n![Two quays]({ORIGINAL})\n\n## {{image}}\n![Two quays](https://p.example/2.png)\n\n## "
+        f"{{text}}\nBoth"
     )
 
 
 def test_buttons_of_substack_are_dropped_and_others_stay() -> None:
     def button(url: str, words: str) -> str:
         data = attributes({"url": url, "text": words})
-        return f'<p class="button-wrapper" data-attrs="{data}"><a class="button primary" href="{url}"><span>{words}</span></a></p>'
+        anchor = f'<a class="button primary" href="{url}"><span>{words}</span></a>'
+        return f'<p class="button-wrapper" data-attrs="{data}">{anchor}</p>'
 
     item = with_html(
         "<p>Words</p>"
@@ -160,10 +165,12 @@ def test_footnotes_become_footnotes() -> None:
         '<h2>Two</h2><p>Low<a class="footnote-anchor" id="footnote-anchor-2" href="#footnote-2">2</a></p>'
         '<div class="footnote"><a id="footnote-1" href="#footnote-anchor-1" class="footnote-number">1</a>'
         '<div class="footnote-content"><p>Since <em>June</em>.</p><p>And <a href="https://a.example/">here</a>.</p></div></div>'
-        '<div class="footnote" id="footnote-2"><a href="#footnote-anchor-2">2</a><div class="footnote-content"><p>Until May.</p></div></div>'
+        '<div class="footnote" id="footnote-2"><a href="#footnote-anchor-2">2</a><div '
+        'class="footnote-content"><p>Until May.</p></div></div>'
     )
     assert written(item.content) == (
-        "## One\nHigh[^1] water\n\n[^1]: Since *June*. And [here](https://a.example/).\n\n## Two\nLow[^2]\n\n[^2]: Until May."
+        "## One\nHigh[^1] water\n\n[^1]: Since *June*. And [here](https://a.example/).\n\n## Two\nLow[^2]\n"
+        "\n[^2]: Until May."
     )
 
 

@@ -72,7 +72,8 @@ def test_buttondown_markdown_loses_code_comments_and_scripts_but_no_words() -> N
     item = the_issue({"emails.csv": table([MAIL]), "tide-log.md": text}, "buttondown")
     assert written(item.content) == (
         "## {text}\nHi you, \n\nA `{code}` and {first} brace\n\n[Film](https://video.example/1)\n\n```\n<script>kept</script>\n```\n\n"
-        "## Setext\n\n## {image}\n![Tide log](https://p.example/1.png)\n\n### [A story](https://a.example/) · Quay\nText.\n\n#### Plain"
+        "## Setext\n\n## {image}\n![Tide log](https://p.example/1.png)\n\n### [A story](https://a.example/) "
+        "· Quay\nText.\n\n#### Plain"
     )
     assert "Ask Ada" not in notes_of(item)
     assert "{{ subscribe_form }}" in notes_of(item)
@@ -127,15 +128,19 @@ POST = {
     "created_at": "2023-01-18 21:25:27",
 }
 WHOLE_MAIL = """<!DOCTYPE html><html><head><title>x</title><style>p{}</style></head><body>
-<div style="display:none">Hidden preview</div><table><tr><td class="f"><a href="https://log.example/p/tide-log?_bhlid=9">Read Online</a></td></tr>
-<tr><td id="content-blocks"><table role="none"><tr><td><h1>Tide log</h1></td></tr><tr><td><p>Hi {{first_name|there}}, words with
+<div style="display:none">Hidden preview</div>
+<table><tr><td class="f"><a href="https://log.example/p/tide-log?_bhlid=9">Read Online</a></td></tr>
+<tr><td id="content-blocks"><table role="none"><tr><td><h1>Tide log</h1></td></tr>
+<tr><td><p>Hi {{first_name|there}}, words with
 <a href="https://a.example/x?utm_source=log&_bhlid=4&last_resource_guid=z">a link</a>.</p></td></tr>
 <tr><td><img src="https://media.beehiiv.com/uploads/q.png" alt="Quay" width="600"></td></tr>
 <tr><td><p><a href="https://link.mail.beehiiv.com/ss/c/u001.x/4/y/h1/z">Tracked</a></p></td></tr></table></td></tr>
-<tr><td><table class="rec__content"><tr><td><a href="https://other.example/subscribe">Another letter</a></td></tr></table></td></tr>
+<tr><td><table class="rec__content">
+<tr><td><a href="https://other.example/subscribe">Another letter</a></td></tr></table></td></tr>
 <tr><td class="b"><p>Update your <a href="https://log.example/email-preferences?token=s3cret">preferences</a> or
 <a href="https://log.example/unsubscribe?token=s3cret">unsubscribe</a></p></td></tr></table>
-<img data-open-tracking src="https://link.mail.beehiiv.com/ss/o/u001/x.gif" width="1" height="1">{{OPEN_TRACKING_PIXEL}}</body></html>"""
+<img data-open-tracking src="https://link.mail.beehiiv.com/ss/o/u001/x.gif" width="1" height="1">
+{{OPEN_TRACKING_PIXEL}}</body></html>"""
 
 
 def test_beehiiv_gives_the_facts_of_a_post() -> None:
@@ -243,8 +248,10 @@ def test_listmonk_bodies_are_read_in_all_their_types() -> None:
 
 def test_listmonk_bodies_lose_what_is_for_one_subscriber() -> None:
     body = (
-        "<p>Hi {{ .Subscriber.FirstName }}, words</p><p>{{ if .Subscriber.Attribs.vip }}Come in{{ else }}Welcome{{ end }}</p>"
-        '<p><a href="{{ UnsubscribeURL }}">Unsubscribe</a> <a href="{{ MessageURL }}">View online</a></p>{{ TrackView }}'
+        "<p>Hi {{ .Subscriber.FirstName }}, words</p><p>{{ if .Subscriber.Attribs.vip }}Come in{{ else "
+        "}}Welcome{{ end }}</p>"
+        '<p><a href="{{ UnsubscribeURL }}">Unsubscribe</a> <a href="{{ MessageURL }}">View online</a></p>{{ '
+        "TrackView }}"
     )
     item = the_issue(campaigns({"body": body}))
     assert written(item.content) == "## {text}\nHi, words\n\nWelcome"
