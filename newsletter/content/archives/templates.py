@@ -15,7 +15,9 @@ from newsletter.content.archives.item import ArchiveNote
 MERGE_LINK = "x-merge:"
 """Stands in an address for a value that differs per subscriber, such as that of the link to unsubscribe."""
 
-_TAG = re.compile(r"\{\{-?(?P<value>[^{}\n]{0,500}?|[^{}]{0,200}?)-?\}\}|\{%-?(?P<code>[^{}\n]{0,500}?)-?%\}|\*\|(?P<merge>[^|*\n]{1,200})\|\*")
+_TAG = re.compile(
+    r"\{\{-?(?P<value>[^{}\n]{0,500}?|[^{}]{0,200}?)-?\}\}|\{%-?(?P<code>[^{}\n]{0,500}?)-?%\}|\*\|(?P<merge>[^|*\n]{1,200})\|\*"
+)
 _LINK_IN_TAG = re.compile(r"^\s*TrackLink\s+[\"'`](?P<url>https?://[^\"'`\s]+)")
 _DEFAULT = re.compile(r"\|\s*default:?\s*\(?[\"'“]([^\"'”]*)[\"'”]\)?")
 _QUOTED = re.compile(r"^\s*[\"`](.*)[\"`]\s*$")
@@ -27,6 +29,7 @@ _MERGE_OPENS = re.compile(r"^(?:IF|IFNOT|INTERESTED|UNSUBSCRIBED|FEEDBLOCK|RSSIT
 _ALWAYS_SHOWN = re.compile(r"^\s*(?:raw|verbatim|block)\b", re.IGNORECASE)
 _BEFORE_TAG = re.compile(r"[ \t]*\ue020(?=\s*[,.!?;:])|\ue020")
 _IN_ADDRESS = re.compile(r"(?:href|src)\s*=\s*(?:\\?[\"'])?[^\"'>\s]*$|\]\([^()\s]*$", re.IGNORECASE)
+_WHOLE = re.compile(r"(?:(?:href|src)\s*=\s*(?:\\?[\"'])?|\]\(<?)$", re.IGNORECASE)
 _AT_LINK = re.compile(r"(https?://[^\s\"'<>]+?)@TrackLink\b")
 MAX_NOTED = 20_000
 
@@ -64,9 +67,7 @@ def without_tags(text: str, filled: Mapping[str, str] | None = None) -> tuple[st
     return _BEFORE_TAG.sub("", "".join(result.text)), list(_notes(result))
 
 
-def _read_tag(
-    found: re.Match[str], text: str, result: _Result, stack: list[_Open], filled: Mapping[str, str]
-) -> None:
+def _read_tag(found: re.Match[str], text: str, result: _Result, stack: list[_Open], filled: Mapping[str, str]) -> None:
     is_merge, is_code = found["merge"] is not None, found["code"] is not None
     words = next(part for part in (found["value"], found["code"], found["merge"]) if part is not None).strip()
     opens = (_MERGE_OPENS if is_merge else _OPENS).match(words)
@@ -91,8 +92,8 @@ def _value(words: str, found: re.Match[str], text: str, result: _Result, filled:
     if quoted := _QUOTED.match(words):
         return quoted[1]
     if _IN_ADDRESS.search(text, max(0, found.start() - 2_000), found.start()):
-        is_start = text[found.start() - 1 : found.start()] in {'"', "'", "(", "="}
-        return f"{MERGE_LINK}{re.sub(r'[^A-Za-z_]', '', words)}" if is_start else ""
+        is_whole = _WHOLE.search(text, max(0, found.start() - 20), found.start())
+        return f"{MERGE_LINK}{re.sub(r'[^A-Za-z_]', '', words)}" if is_whole else ""
     result.values.append(found[0])
     return "\ue020"
 
