@@ -46,6 +46,9 @@ _BRACE = re.compile(r"(?<!\\)\{")
 _MERGE_TAG = re.compile(r"(?<!\\)\*\|")
 _IMAGES = re.compile(r"(?:\[?!\[(?:\\.|[^\\\[\]])*\]\([^()\s]+\)(?:\]\([^()\s]+\))?[ \t]*){2,}")
 _ONE_IMAGE = re.compile(r"\[!\[(?:\\.|[^\\\[\]])*\]\([^()\s]+\)\]\([^()\s]+\)|!\[(?:\\.|[^\\\[\]])*\]\([^()\s]+\)")
+_LINKED_HEADING = re.compile(
+    r"\[(?P<picture>!\[(?:\\.|[^\\\[\]])*\]\([^()\s]+\))(?P<words>(?:\\.|[^\\\[\]])*)\]\((?P<url>[^()\s]+)\)"
+)
 _LONGEST_SOURCE = 40
 
 
@@ -119,10 +122,21 @@ def _levelled(lines: Sequence[str], title: str, made: IssueParts) -> list[str]:
             continue
         level, words = (len(heading[1]), heading[2] or "") if isinstance(heading, re.Match) else heading
         skip = underlined is not None
+        words, pictures = _without_pictures(words) if level <= 3 else (words, [])
         is_title = is_first and level <= 2 and _same(words, title)
         is_first = False
         written.append("" if is_title else _heading(level, words, targets, at + 1, made))
+        written += [line for picture in pictures for line in ("", picture)]
     return written
+
+
+def _without_pictures(words: str) -> tuple[str, list[str]]:
+    """The words of a heading, and the pictures in it as they stand in a text."""
+    pictures = [found[0] for found in _ONE_IMAGE.finditer(words)]
+    linked = _LINKED_HEADING.fullmatch(words) if len(pictures) == 1 else None
+    if linked and linked["words"].strip():
+        return f"[{linked['words'].strip()}]({linked['url']})", [linked["picture"]]
+    return (_ONE_IMAGE.sub("", words).strip(), pictures) if pictures else (words, [])
 
 
 def _is_bare_hash(line: str) -> bool:
@@ -149,7 +163,8 @@ def _heading(level: int, words: str, targets: Mapping[str, str], number: int, ma
         if plain and not any(field_faults("section heading", plain)):
             _note_links(links, number, made)
             return f"## {write_heading(plain)}"
-    return f"{'#' * max(4, level)} {words}" if words.strip() else ""
+    is_plain = level == 3 and "](" not in words and "·" not in words and "<" not in words
+    return f"{'###' if is_plain else '#' * max(4, level)} {words}" if words.strip() else ""
 
 
 def _story_heading(words: str, targets: Mapping[str, str]) -> str:
@@ -194,7 +209,9 @@ def _without_rules_at_ends(sections: list[SectionContent]) -> None:
 
 
 def _add_part(part: Part, title: str, made: IssueParts) -> None:
-    definitions = _taken_definitions(part)
+    definitions = _taken_definitions(part, made)
+    if part.picture:
+        made.sections.append(_without_link_to_itself(part.picture))
     first, *pieces = _with_definitions(list(_pieces_of(part, title, made)), definitions, made.in_headings)
     text, *more = _pieces(_safe_body(str(first))) or [""]
     if part.kind in ("section", "title"):
@@ -214,14 +231,25 @@ def _add_part(part: Part, title: str, made: IssueParts) -> None:
             made.add_text(piece)
 
 
-def _taken_definitions(part: Part) -> dict[str, str]:
+def _without_link_to_itself(picture: SectionContent) -> SectionContent:
+    return replace(picture, url="") if _secure(picture.url) == picture.image else picture
+
+
+def _secure(url: str) -> str:
+    return re.sub(r"(?i)^http://", "https://", url)
+
+
+def _taken_definitions(part: Part, made: IssueParts) -> dict[str, str]:
     """The link definitions and footnotes of a part, by key, which are removed from its lines."""
     if not any("]:" in line for line in part.lines):
         return {}
     is_free = [is_literal or is_escaped(line) for line, is_literal in zip(part.lines, part.literal, strict=True)]
     found: dict[str, str] = {}
     for one in find_definitions(part.lines, is_free):
-        found.setdefault(one.key, read_body(part.lines[one.first : one.end], part.literal[one.first : one.end]))
+        text = read_body(part.lines[one.first : one.end], part.literal[one.first : one.end])
+        if found.setdefault(one.key, text) != text:
+            sentence = translatable("This definition appears twice. The first one counts. It was: {text}", text=text)
+            made.notes.append(ArchiveNote(sentence))
         for at in range(one.first, one.end):
             part.lines[at] = ""
     return found
@@ -296,8 +324,8 @@ def _picture(line: str, caption: str, title: str, made: IssueParts) -> SectionCo
     if linked is None and image is None:
         return None
     address, words, target = linked or (*(image or ("", "")), "")
-    address = re.sub(r"(?i)^http://", "https://", address)
-    target = "" if re.sub(r"(?i)^http://", "https://", target) == address else target
+    address = _secure(address)
+    target = "" if _secure(target) == address else target
     words = without_merge_fields(one_line(words))
     alt = words or without_merge_fields(one_line(plain_words(" ".join(caption.split()), {})[0]))
     if len(words) > LIMITS["description"]:

@@ -49,7 +49,7 @@ def test_atom_is_read() -> None:
     item = the_issue({"atom.xml": ATOM}, "feed")
     assert (item.key, item.content.title) == ("tag:log.example,2026:1", "Cranes & quays")
     assert item.old_paths == ("/p/cranes",)
-    assert written(item.content) == "## {text}\nThe **crane** lifts."
+    assert written(item.content) == "The **crane** lifts."
 
 
 def test_json_feed_is_read() -> None:
@@ -61,7 +61,7 @@ def test_json_feed_is_read() -> None:
     feed = as_json({"version": "https://jsonfeed.org/version/1.1", "title": "Tide log", "items": entries})
     first, second = issues_of(everything_in({"feed.json": feed}, "feed"))
     assert first.content.categories == ("x",)
-    assert written(second.content) == "## {text}\n2 < 3\n\nTwo"
+    assert written(second.content) == "2 < 3\n\nTwo"
 
 
 def test_teasers_are_named_and_not_imported_as_issues() -> None:
@@ -86,4 +86,4 @@ def test_entities_that_a_feed_declares_are_refused() -> None:
 
 def test_a_mail_of_mailchimp_in_a_feed_loses_its_merge_tags() -> None:
     page = "<html><body><p>Dear *|FNAME|*, words.</p><p><a href='*|UNSUB|*'>unsubscribe</a></p></body></html>"
-    assert written(the_issue({"feed.xml": rss(html=page)}).content) == "## {text}\nDear, words."
+    assert written(the_issue({"feed.xml": rss(html=page)}).content) == "Dear, words."

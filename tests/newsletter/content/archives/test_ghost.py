@@ -64,7 +64,7 @@ def test_a_post_has_its_facts() -> None:
     assert (item.content.preheader, item.content.categories, item.language) == ("Short", ("Harbour", "News"), "de")
     assert item.content.date == datetime.date(2025, 6, 30)
     assert item.unknown == {"og_title": "Seen", "authors": ["Ada Quay"], "featured_by": "x"}
-    assert written(item.content) == "## {text}\nThe tide is in."
+    assert written(item.content) == "The tide is in."
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_headings_divide_a_post_into_sections_and_stories() -> None:
         "<h3>Without a link</h3><p>Text.</p><h2>More {quote}</h2><p>End.</p>"
     )
     assert written(item.content) == (
-        "## {text}\nHello.\n\n## News\nLead.\n\n### [The crane is back](https://quay.example/a)\nAfter two years.\n\n"
-        "#### Without a link\n\nText.\n\n## More \\{quote}\nEnd."
+        "Hello.\n\n## News\nLead.\n\n### [The crane is back](https://quay.example/a)\nAfter two years.\n\n"
+        "## {text}\n#### Without a link\n\nText.\n\n## More \\{quote}\nEnd."
     )
 
 
@@ -133,7 +133,7 @@ def test_the_address_of_the_site_is_put_in_and_sizes_of_pictures_are_undone() ->
         "<figcaption>Seen from <em>above</em></figcaption></figure>"
     )
     assert written(item.content) == (
-        "## {text}\n[other](https://log.example/other/)\n\n"
+        "[other](https://log.example/other/)\n\n"
         "## {image}\n![The quay](https://log.example/content/images/2024/01/quay.jpg)\nSeen from *above*"
     )
 
@@ -229,7 +229,7 @@ def test_what_is_below_a_paywall_is_not_public() -> None:
 def test_a_paid_post_can_be_cut_at_its_paywall_and_be_public() -> None:
     item = the_issue(export({"html": PAID, "visibility": "paid"}), free_part_only=True)
     assert item.visibility == Visibility.PUBLIC
-    assert written(item.content) == "## {text}\nFree part."
+    assert written(item.content) == "Free part."
     assert "2 words" in notes_of(item)
 
 
@@ -240,7 +240,7 @@ def test_a_paid_post_without_a_paywall_is_never_public() -> None:
 
 def test_a_public_post_is_whole_whatever_markers_are_in_it() -> None:
     item = the_issue(export({"html": PAID}), free_part_only=True)
-    assert written(item.content) == "## {text}\nFree part.\n\nPaid part."
+    assert written(item.content) == "Free part.\n\nPaid part."
 
 
 def test_lexical_is_read_when_there_is_no_html() -> None:
@@ -283,7 +283,7 @@ def test_a_paywall_in_lexical_counts() -> None:
         {"type": "paragraph", "children": [text("Paid")]},
     )
     item = the_issue(export({"html": "", "lexical": document, "visibility": "members"}), free_part_only=True)
-    assert written(item.content) == "## {text}\nFree"
+    assert written(item.content) == "Free"
 
 
 def test_mobiledoc_is_read_when_there_is_no_html() -> None:

@@ -37,7 +37,7 @@ MAIL = (
 def test_a_campaign_keeps_its_text_and_loses_what_is_around_it() -> None:
     item = the_issue({"campaigns/4711_tide-log.html": MAIL}, "mailchimp")
     assert written(item.content) == (
-        "## {text}\nDear,\\\nthe tide is in.\n\n### [The crane](https://a.example/crane?mc_cid=1)\nAfter two years.\n\n"
+        "Dear,\\\nthe tide is in.\n\n### [The crane](https://a.example/crane?mc_cid=1)\nAfter two years.\n\n"
         "## {image}\n![Quay](https://mcusercontent.com/1/images/q.png)\n\n## {text}\nEnd."
     )
     assert item.content.preheader == "Soon at high water"

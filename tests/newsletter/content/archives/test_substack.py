@@ -154,7 +154,7 @@ def test_buttons_of_substack_are_dropped_and_others_stay() -> None:
         + button("https://shop.example/", "Buy a map")
         + '<div class="subscription-widget-wrap"><form><input value="x"></form><p>Join 500 others</p></div>'
     )
-    assert written(item.content) == "## {text}\nWords\n\n[Buy a map](https://shop.example/)"
+    assert written(item.content) == "Words\n\n[Buy a map](https://shop.example/)"
     for words in ("Share", "Give", "Leave a comment", "Upgrade", "Join 500 others"):
         assert words in notes_of(item)
 
@@ -180,7 +180,7 @@ def test_a_card_of_another_post_is_a_link_even_if_its_data_is_encoded_twice(time
         {"canonical_url": "https://other.example/p/x?r=1ab", "title": "The crane", "caption": "About it"}, times
     )
     item = with_html(f'<div class="embedded-post-wrap" data-attrs="{data}"></div>')
-    assert written(item.content) == "## {text}\n[The crane](https://other.example/p/x)\n\nAbout it"
+    assert written(item.content) == "[The crane](https://other.example/p/x)\n\nAbout it"
 
 
 def test_embeds_become_links() -> None:
@@ -192,7 +192,7 @@ def test_embeds_become_links() -> None:
         f'<p>By <span class="mention-wrap" data-attrs="{attributes({"name": "Ada Quay"})}"></span></p>'
     )
     assert written(item.content) == (
-        "## {text}\n> The tide is in\n\n[Quay](https://twitter.com/quay/status/1)\n\n"
+        "> The tide is in\n\n[Quay](https://twitter.com/quay/status/1)\n\n"
         "[youtube.com](https://www.youtube.com/watch?v=abc123)\n\n```\na_1\n```\n\nBy Ada Quay"
     )
 
@@ -209,13 +209,13 @@ def test_what_is_below_a_paywall_is_not_public() -> None:
 def test_a_paid_post_can_be_cut_at_its_paywall_and_be_public() -> None:
     item = with_html(PAID, audience="only_paid", free_part_only=True)
     assert item.visibility == Visibility.PUBLIC
-    assert written(item.content) == "## {text}\nFree."
+    assert written(item.content) == "Free."
     assert "Paid" not in notes_of(item)
 
 
 def test_relative_links_lead_to_the_old_site() -> None:
     item = with_html('<p><a href="/p/other">x</a></p>', site_url="https://log.example")
-    assert written(item.content) == "## {text}\n[x](https://log.example/p/other)"
+    assert written(item.content) == "[x](https://log.example/p/other)"
 
 
 def test_an_empty_title_becomes_the_first_words() -> None:

@@ -56,9 +56,9 @@ def test_buttondown_says_by_its_first_line_whether_a_text_is_html() -> None:
     }
     items = everything_in(files, "buttondown")
     assert [written(item.content) for item in items if not isinstance(item, UnreadItem)] == [
-        "## {text}\nHigh *water*[^1]\n\n[^1]: Since June.\n\n## News",
+        "High *water*[^1]\n\n[^1]: Since June.\n\n## News",
         "## News\nHigh *water*",
-        "## {text}\nNo **mode**",
+        "No **mode**",
     ]
 
 
@@ -71,9 +71,9 @@ def test_buttondown_markdown_loses_code_comments_and_scripts_but_no_words() -> N
     )
     item = the_issue({"emails.csv": table([MAIL]), "tide-log.md": text}, "buttondown")
     assert written(item.content) == (
-        "## {text}\nHi you, \n\nA `{code}` and {first} brace\n\n[Film](https://video.example/1)\n\n```\n<script>kept</script>\n```\n\n"
+        "Hi you, \n\nA `{code}` and {first} brace\n\n[Film](https://video.example/1)\n\n```\n<script>kept</script>\n```\n\n"
         "## Setext\n\n## {image}\n![Tide log](https://p.example/1.png)\n\n### [A story](https://a.example/) "
-        "· Quay\nText.\n\n#### Plain"
+        "· Quay\nText.\n\n## {text}\n#### Plain"
     )
     assert "Ask Ada" not in notes_of(item)
     assert "{{ subscribe_form }}" in notes_of(item)
@@ -157,7 +157,7 @@ def test_beehiiv_gives_the_facts_of_a_post() -> None:
 def test_beehiiv_mails_keep_their_text_and_lose_what_is_around_it() -> None:
     item = the_issue({"posts.csv": table([{**POST, "content_html": WHOLE_MAIL}])}, "beehiiv")
     assert written(item.content) == (
-        "## {text}\nHi there, words with [a link](https://a.example/x?utm_source=log).\n\n"
+        "Hi there, words with [a link](https://a.example/x?utm_source=log).\n\n"
         "## {image}\n![Quay](https://media.beehiiv.com/uploads/q.png)\n\n## {text}\nTracked"
     )
     assert "s3cret" not in repr(item)
@@ -241,8 +241,8 @@ def test_listmonk_bodies_are_read_in_all_their_types() -> None:
     )
     assert [written(item.content) for item in items if not isinstance(item, UnreadItem)] == [
         "## News\n[Crane](https://a.example/)",
-        "## {text}\n2 * 3 = <six>\n\n\\# no heading",
-        "## {text}\n[x](https://a.example/)",
+        "2 * 3 = <six>\n\n\\# no heading",
+        "[x](https://a.example/)",
     ]
 
 
@@ -254,7 +254,7 @@ def test_listmonk_bodies_lose_what_is_for_one_subscriber() -> None:
         "TrackView }}"
     )
     item = the_issue(campaigns({"body": body}))
-    assert written(item.content) == "## {text}\nHi, words\n\nWelcome"
+    assert written(item.content) == "Hi, words\n\nWelcome"
     assert "Come in" in notes_of(item)
     assert "Unsubscribe View online" in notes_of(item)
 
@@ -300,7 +300,7 @@ def test_kit_gives_the_facts_of_a_broadcast(wrap: Any) -> None:
     item = the_issue({"b.json": as_json(wrap(BROADCAST))}, "kit")
     assert (item.key, item.content.slug, item.old_paths) == ("99", "tide-log", ("/posts/tide-log",))
     assert item.unknown == {"thumbnail_url": "https://p.example/t.png"}
-    assert written(item.content) == "## {text}\nHi friend"
+    assert written(item.content) == "Hi friend"
 
 
 @pytest.mark.parametrize(
