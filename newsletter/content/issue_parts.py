@@ -105,8 +105,13 @@ class Part:
         return next((index for index, line in enumerate(self.lines) if line.strip()), len(self.lines))
 
 
-def read_parts(lines: Sequence[str], start: int, problems: ProblemList) -> list[Part]:
-    """The parts of a file whose front matter ends before line `start`, from 0."""
+def read_parts(
+    lines: Sequence[str], start: int, problems: ProblemList, *, divides_at_pictures: bool = True
+) -> list[Part]:
+    """The parts of a file whose front matter ends before line `start`, from 0.
+
+    `divides_at_pictures`: whether an image on a line of its own begins a part, where texts may be divided.
+    """
     below = lines[start:]
     scan = scan_lines(below, may_span=lambda line: not is_escaped(line) and not begins_a_part(line))
     for comment in scan.comments:
@@ -124,7 +129,8 @@ def read_parts(lines: Sequence[str], start: int, problems: ProblemList) -> list[
     for at, line in enumerate(below):
         number = start + at + 1
         part = None if literal[at] else _part_beginning(line, number, problems, targets, in_headings)
-        if part is None and not literal[at] and "](" in line and parts[-1].may_have_headings:
+        may_be_picture = divides_at_pictures and not literal[at] and "](" in line
+        if part is None and may_be_picture and parts[-1].may_have_headings:
             part = _picture_part(line, number, problems)
         if part and part.kind == "text" and parts[-1].may_have_headings:
             part, line = None, f"#{line}"

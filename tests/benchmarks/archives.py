@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from newsletter.content.archives.files import open_archive, read_text
 from newsletter.content.archives.item import ArchiveItem, UnreadItem
 from newsletter.content.archives.markdown_files import MarkdownReader
+from newsletter.content.archives.unwrap import Fate, unwrap_link
 from newsletter.content.document import IssueContent
 from newsletter.content.heads import read_head
 from newsletter.content.lines import text_lines
@@ -28,6 +29,8 @@ from newsletter.content.markdown import link_targets
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _URL = re.compile(r"https?://[^\s<>\"'`\\)\]]+")
+_SHOWN = (Fate.KEPT, Fate.CHANGED)
+_VIDEO = re.compile(r"(?:youtube(?:-nocookie)?\.com/embed/|player\.vimeo\.com/video/)([\w-]+)")
 _WORD = re.compile(r"[^\W_]{3,}")
 _HIGHLIGHT = re.compile(r"\{%-?\s*(?:end)?highlight[^{}]*%\}")
 _TAGS = re.compile(r"<[^<>]{0,2000}>")
@@ -85,9 +88,9 @@ def _losses(item: ArchiveItem, source: str) -> Iterator[tuple[str, list[str], in
         | {_plain(url) for url in _URL.findall(html.unescape(made))}
         | {_plain(url) for url in _urls(item.content)}
     )
-    wanted = [_plain(url) for url in _URL.findall(html.unescape(source))]
+    wanted = [url for url in _URL.findall(html.unescape(source)) if unwrap_link(url).fate in _SHOWN]
     known = "\n".join(shown)
-    yield "links", [url for url in wanted if url not in shown and url not in known], len(wanted)
+    yield "links", [url for url in wanted if not any(one in known for one in _forms(url))], len(wanted)
     words = Counter(_words(source))
     kept = Counter(_words(made))
     missing = [word for word, count in words.items() if kept[word] < 1 and count]
@@ -108,8 +111,17 @@ def _urls(content: IssueContent) -> Iterator[str]:
         yield from filter(None, (section.url, section.image, *(story.url for story in section.stories)))
 
 
+def _forms(url: str) -> Iterator[str]:
+    """The address as it is written, and as a reader may have turned it: without tracking, or of an embedded video."""
+    yield _plain(url)
+    yield _plain(unwrap_link(url).url)
+    if video := _VIDEO.search(url):
+        yield _plain(f"watch?v={video[1]}")
+
+
 def _plain(url: str) -> str:
-    return unquote(html.unescape(url)).rstrip(".,;:!?*_~|/）。，").lower()
+    plain = unquote(html.unescape(url)).rstrip(".,;:!?*_~|/）。，").lower()
+    return plain.partition("://")[2] or plain
 
 
 def _words(text: str) -> list[str]:

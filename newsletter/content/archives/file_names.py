@@ -55,8 +55,9 @@ def is_page(path: PurePosixPath) -> bool:
     if any(part.lower() in NO_FOLDERS for part in path.parts[:-1]):
         return True
     stem = without_language(path.name.rpartition(".")[0])[0].lower()
-    is_bundle = stem == "index" and (date_in_name(path) or NUMBER.search(path.parent.name) or len(path.parts) > 2)
-    return stem in NO_ISSUES and not is_bundle
+    is_named_by_folder = date_in_name(path) or NUMBER.search(path.parent.name)
+    is_bundle = is_named_by_folder or (stem == "index" and len(path.parts) > 2)
+    return stem in NO_ISSUES and not (stem in {"index", "readme"} and is_bundle)
 
 
 def without_language(name: str) -> tuple[str, str]:

@@ -84,7 +84,7 @@ def sections_of(markdown: str, *, title: str, has_comments: bool = False) -> Iss
     text = _CONTROLS.sub("", NOT_SHOWN.sub("", markdown.replace("\t", "    ").replace("\r\n", "\n")))
     lines = _levelled(text_lines(text), title, made)
     problems = ProblemList()
-    for part in read_parts(lines, 0, problems):
+    for part in read_parts(lines, 0, problems, divides_at_pictures=False):
         _add_part(part, title, made)
     _without_rules_at_ends(made.sections)
     if has_comments:

@@ -190,7 +190,7 @@ def _image_of_tag(found: re.Match[str]) -> str:
 
 
 def _image(given: Mapping[str, str]) -> str:
-    address = (given.get("src") or given.get("link") or "").strip()
+    address = (given.get("src") or "").strip()
     if not address:
         return ""
     words = re.sub(r"[\[\]\n]", " ", given.get("alt") or given.get("title") or given.get("caption") or "")
@@ -251,14 +251,8 @@ def _liquid(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
         return f"<https://www.youtube.com/watch?v={rest.split()[0]}>"
     if _BARE_TAG.match(found["code"]) and not rest.strip():
         return ""
-    given = attributes_of(rest)
-    if (
-        name in {"include", "figure", "image", "img"}
-        and (given.get("src") or given.get("link"))
-        and (image := _image(given))
-    ):
-        return image
-    return cleaner.left_out(text, found.start(), found[0])
+    image = _image(attributes_of(rest)) if name in {"include", "figure", "image", "img"} else ""
+    return image or cleaner.left_out(text, found.start(), found[0])
 
 
 def _value(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:

@@ -251,6 +251,8 @@ def _has_token(address: str) -> bool:
     host = (parts.hostname or "").lower()
     if _is_any(_TRACKED, host, parts.path) or _SIGNED.search(address):
         return True
+    if host.endswith("google.com") and "calendar" in f"{host}{parts.path}":
+        return False  # the address of a public calendar
     has_mail = _MAIL_IN_QUERY.search(f"?{parts.query}") is not None
     return has_mail or _without_ids(address, True) != address
 
