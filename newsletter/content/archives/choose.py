@@ -42,9 +42,9 @@ def reader_for(files: ArchiveFiles, *, code: str = "", **options: Any) -> Archiv
     Options: `site_url`, against which relative links are resolved; `keeps_counters`, whether `utm_…` stays in links;
     `free_part_only`, whether posts for paying subscribers are cut at their paywall and public.
     """
-    for reader in READERS:
-        if code in ("", reader.code) and reader.fits(files):
-            return _with_options(reader, options)
+    for archive in READERS:
+        if code in ("", archive.code) and archive.fits(files):
+            return _with_options(archive, options)
     if code:
         raise ArchiveError(
             translatable("This is no archive of the kind that you chose, “{kind}”. Choose another, or none.", kind=code)
@@ -58,9 +58,9 @@ def reader_for(files: ArchiveFiles, *, code: str = "", **options: Any) -> Archiv
     )
 
 
-def _with_options(reader: ArchiveReader, options: dict[str, Any]) -> ArchiveReader:
-    if not is_dataclass(reader) or isinstance(reader, type):
-        return reader
-    known = {one.name for one in fields(reader)}
-    made: ArchiveReader = replace(reader, **{name: value for name, value in options.items() if name in known})
+def _with_options(archive: ArchiveReader, options: dict[str, Any]) -> ArchiveReader:
+    if not is_dataclass(archive) or isinstance(archive, type):
+        return archive
+    known = {one.name for one in fields(archive)}
+    made: ArchiveReader = replace(archive, **{name: value for name, value in options.items() if name in known})
     return made

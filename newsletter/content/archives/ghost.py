@@ -57,8 +57,8 @@ _PAYWALL = re.compile(r"<!--\s*members-only\s*-->")
 class GhostArchive:
     """`{"db": [{"data": {"posts": […]}}]}`, or without `db`; in a ZIP file with the folder `content`, or alone.
 
-    `site_url` takes the place of `__GHOST_URL__`. `free_part_only`: posts for members are cut at their paywall, and are
-    public. Otherwise they are whole and private.
+    `site_url` takes the place of `__GHOST_URL__`. `free_part_only`: posts for subscribers are cut at their paywall and
+    are public. Otherwise they are whole and private.
     """
 
     code: str = field(default="ghost", init=False)
@@ -138,7 +138,7 @@ class _Site:
         return built(past, keeps_counters=self._archive.keeps_counters)
 
     def _cut(self, past: PastIssue, html: str) -> str:
-        """The HTML without its part for members, if that is wanted."""
+        """The HTML without its part for subscribers, if that is wanted."""
         free, *rest = _PAYWALL.split(html, maxsplit=1)
         if not rest or past.visibility != Visibility.PRIVATE:
             return _PAYWALL.sub("", html)

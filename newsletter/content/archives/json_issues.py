@@ -40,7 +40,7 @@ def issues_in(data: object) -> list[JsonIssue]:
     """The issues of a JSON file; none if it holds something else."""
     if isinstance(data, list):
         return [issue for one in data[:MAX_ENTRIES] for issue in issues_in(one) if isinstance(one, dict)]
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or str(data.get("version", "")).startswith("https://jsonfeed.org/"):
         return []
     chapters = next((data[key] for key in _CHAPTERS if _are_tables(data.get(key))), None)
     entries = next((data[key] for key in _ENTRIES if _are_links(data.get(key))), None)

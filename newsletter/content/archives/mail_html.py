@@ -324,10 +324,20 @@ def _clean_link(node: Any, href: str, left_out: LeftOut, base_url: str, keeps_co
 def _chrome_around(node: Any) -> Any:
     """The paragraph of a link to unsubscribe or the like, if it is short and has no other links."""
     block = next((one for one in node.iterancestors() if name_of(one) in _SMALL and name_of(one) != "span"), None)
-    if block is None or block.getparent() is None or len(words_of(block).split()) > _MOST_CHROME_WORDS:
+    if block is None or block.getparent() is None or not _is_short(block):
         return node
     is_chrome = all(_is_for_one(one.get("href") or "") for one in block.iter("a"))
     return block if is_chrome and next(block.iter("img", "h1", "h2", "h3", "table"), None) is None else node
+
+
+def _is_short(block: Any) -> bool:
+    """Whether an element has few words; a long one is not read to its end."""
+    words = 0
+    for text in block.itertext():
+        words += len(text.split())
+        if words > _MOST_CHROME_WORDS:
+            return False
+    return True
 
 
 def _is_for_one(href: str) -> bool:

@@ -10,13 +10,18 @@ from newsletter.config.translatable import translatable
 from newsletter.content.archives.item import ArchiveNote
 from newsletter.content.lines import scan_lines
 
-_WITHOUT_WORDS = re.compile(r"<(script|style|noscript|template|svg)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_EMBED = re.compile(
-    r"<(iframe|video|audio|embed|object)\b(?P<attributes>[^>]*)>(?P<inner>.*?</\1\s*>)?", re.IGNORECASE | re.DOTALL
-)
+_WITHOUT_WORDS = ("script", "style", "noscript", "template", "svg")
+_EMBEDS = ("iframe", "video", "audio", "object")
+# Bounded, and used up to the last closing tag only, so that no text takes quadratic time.
+_ATTRIBUTES = r"\b(?P<attributes>[^>]{0,2000})>"
+_PAIRS = {
+    name: re.compile(rf"<(?P<name>{name}){_ATTRIBUTES}(?P<inner>.*?)</{name}\s{{0,9}}>", re.IGNORECASE | re.DOTALL)
+    for name in (*_WITHOUT_WORDS, *_EMBEDS)
+}
+_ALONE = re.compile(rf"<(?P<name>iframe|video|audio|embed|object){_ATTRIBUTES}", re.IGNORECASE)
 _SOURCE = re.compile(r"\b(?:src|data)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _TITLE = re.compile(r"\btitle\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
-_TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]*)(?:\s[^<>]*|/)?>")
+_TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]{0,40})(?:\s[^<>]{0,2000}|/)?>")
 _HTML_TAGS = frozenset(
     ["script", "style", "noscript", "template", "svg", "form", "input", "button", "label", "select", "textarea"]
 )
@@ -48,14 +53,15 @@ def _parts(markdown: str) -> Iterator[tuple[str, bool]]:
 
 def _plain(text: str, dropped: Counter[str]) -> str:
     def without_words(found: re.Match[str]) -> str:
-        dropped[found[1].lower()] += 1
+        dropped[found["name"].lower()] += 1
         return ""
 
     def linked(found: re.Match[str]) -> str:
-        source = _SOURCE.search(found["attributes"]) or _SOURCE.search(found["inner"] or "")
+        inner = found.groupdict().get("inner") or ""
+        source = _SOURCE.search(found["attributes"]) or _SOURCE.search(inner)
         if source is None:
-            dropped[found[1].lower()] += 1
-            return ""
+            dropped[found["name"].lower()] += 1
+            return inner
         url = f"https:{source[1]}" if source[1].startswith("//") else source[1]
         title = _TITLE.search(found["attributes"])
         words = (title[1] or title[2]) if title else url
@@ -68,5 +74,9 @@ def _plain(text: str, dropped: Counter[str]) -> str:
             return ""
         return found[0]
 
-    shown = _KRAMDOWN.sub("", _TAG.sub(tag, _EMBED.sub(linked, _WITHOUT_WORDS.sub(without_words, text))))
+    for name, pair in _PAIRS.items():
+        end = text.lower().rfind(f"</{name}")
+        end = text.find(">", end) + 1 if end >= 0 else 0
+        text = pair.sub(linked if name in _EMBEDS else without_words, text[:end]) + text[end:]
+    shown = _KRAMDOWN.sub("", _TAG.sub(tag, _ALONE.sub(linked, text)))
     return _BLANK_LINES.sub("\n\n", shown)

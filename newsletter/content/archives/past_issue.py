@@ -23,10 +23,11 @@ from newsletter.content.archives.item import (
 from newsletter.content.archives.mail_html import LeftOut, TooLongError, markdown_of, tree_of
 from newsletter.content.archives.sections import IssueParts, sections_of
 from newsletter.content.archives.templates import without_tags
-from newsletter.content.archives.unwrap import reader_tokens, text_with_links_unwrapped
+from newsletter.content.archives.unwrap import subscriber_tokens, text_with_links_unwrapped
 from newsletter.content.document import IssueContent, SectionContent
 from newsletter.content.fields import LIMITS, FieldName, content_faults, field_faults, slug_from
 from newsletter.content.html_text import html_to_line, one_line, shortened
+from newsletter.content.html_tree import MAX_CHARACTERS
 from newsletter.content.markdown import plain_words
 from newsletter.content.merge_faults import without_merge_fields
 
@@ -84,6 +85,8 @@ def built(past: PastIssue, *, keeps_counters: bool = True) -> ArchiveItem | Unre
 
     An issue in which something still looks like the token of a subscriber is private, and a note names it.
     """
+    if len(past.markdown) > MAX_CHARACTERS:
+        return too_long(past.place)
     parts = _parts_of(past, keeps_counters)
     title = _title(past, parts.sections)
     if not title:
@@ -183,7 +186,7 @@ def _categories(past: PastIssue) -> tuple[str, ...]:
 
 
 def _visibility(past: PastIssue, content: IssueContent) -> Visibility:
-    found = reader_tokens(content)
+    found = subscriber_tokens(content)
     if not found:
         return past.visibility
     sentence = translatable(

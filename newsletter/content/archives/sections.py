@@ -355,7 +355,7 @@ def _safe_body(text: str) -> str:
     if is_blank(text) or not ("{" in text or "*|" in text):
         return text.strip("\n")
     lines = text.split("\n")
-    for number, _ in [one for piece in [text] if len(piece) <= MAX_TEXT for one in body_faults(piece)]:
+    for number in {number for number, _ in body_faults(text)} if len(text) <= MAX_TEXT else ():
         line = _MERGE_TAG.sub(r"\\*|", _BRACE.sub(r"\\{", lines[number - 1]))
         lines[number - 1] = re.sub(r"(\]\(<?)([^()\s]*)", lambda found: found[1] + _encoded(found[2]), line)
     safe = "\n".join(lines).strip("\n")

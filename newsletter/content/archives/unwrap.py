@@ -1,7 +1,7 @@
 """Tracked links of other tools: unwrapped offline, and without what names a subscriber. Pure.
 
 Following such a link would count as a click of the subscriber that it was made for, or unsubscribe them, so that no
-link is followed. What no rule knows but what looks like a token is found by `reader_tokens`.
+link is followed. What no rule knows but what looks like a token is found by `subscriber_tokens`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class UnwrappedLink:
 
 
 #: Parameters that name a subscriber, wherever they are.
-_READERS_IDS = re.compile(
+_SUBSCRIBER_IDS = re.compile(
     r"mc_eid|ck_subscriber_id|subscriber_?id|token|vero_id|oly_enc_id|oly_anon_id|mkt_tok|_hsenc|_bhlid|_kx|"
     r"last_resource_guid|sfmc_sub|ml_subscriber(?:_hash)?|ss_email_id|ss_source|email_?address|email|jwt_token|"
     r"rp_refer_url|attribution_id",
@@ -124,7 +124,7 @@ def is_pixel(url: str) -> bool:
     return _PIXEL.search(url) is not None
 
 
-def reader_tokens(content: IssueContent) -> tuple[str, ...]:
+def subscriber_tokens(content: IssueContent) -> tuple[str, ...]:
     """The addresses in an issue that look as if they named a subscriber, each once."""
     found = (address for text in _texts_of(content) for address in _ADDRESS.findall(text))
     return tuple(dict.fromkeys(address for address in found if _has_token(address)))
@@ -238,7 +238,7 @@ def _is_id(pair: str, host: str, path: str, keeps_counters: bool) -> bool:
     name = unquote(pair.partition("=")[0])
     if _COUNTERS.match(name):
         return not keeps_counters
-    if _READERS_IDS.fullmatch(name):
+    if _SUBSCRIBER_IDS.fullmatch(name):
         return True
     return any(hosts.search(host) and path.startswith(start) and name in names for hosts, start, names in _BY_HOST)
 

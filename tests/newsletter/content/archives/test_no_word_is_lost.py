@@ -71,7 +71,8 @@ SUBSTACK = (
 )
 GHOST = (
     '<figure class="kg-card kg-bookmark-card"><a class="kg-bookmark-container" href="¤"><div'
-    ' class="kg-bookmark-title">§</div><div class="kg-bookmark-description">§</div></a><figcaption>§</figcaption></figure>',
+    ' class="kg-bookmark-title">§</div><div class="kg-bookmark-description">§</div></a>'
+    "<figcaption>§</figcaption></figure>",
     '<div class="kg-card kg-callout-card"><div class="kg-callout-text">%</div></div>',
     '<div class="kg-toggle-card"><h4 class="kg-toggle-heading-text">§</h4><div class="kg-toggle-content"><p>%</p></div>'
     "</div>",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from newsletter.content.archives.unwrap import (
     Fate,
     is_pixel,
-    reader_tokens,
+    subscriber_tokens,
     text_with_links_unwrapped,
     unwrap_link,
 )
@@ -135,12 +135,12 @@ def test_what_still_looks_like_a_token_is_named_wherever_it_is(address: str) -> 
         issue(sections=(SectionContent(title="S", stories=(StoryContent(title="x", url=address),)),)),
         issue(preheader=address),
     ]
-    assert [reader_tokens(content) for content in places] == [(address,)] * 3
+    assert [subscriber_tokens(content) for content in places] == [(address,)] * 3
 
 
 def test_ordinary_links_are_no_tokens() -> None:
     body = "[a](https://a.example/?page=2&utm_source=x) <https://b.example/p/tide> mail@quay.example"
-    assert reader_tokens(issue(sections=(SectionContent(title="S", body=body),))) == ()
+    assert subscriber_tokens(issue(sections=(SectionContent(title="S", body=body),))) == ()
 
 
 def test_links_in_markdown_are_unwrapped_too() -> None:
