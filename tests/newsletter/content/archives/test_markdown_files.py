@@ -217,7 +217,8 @@ def test_code_of_the_site_is_turned_or_left_out_with_a_note() -> None:
         {
             "_posts/2019-01-21-low.md": "---\ntitle: A\n---\nLead.\n{: .lead}\n\n<!--excerpt-->\n\n"
             "{% include sponsor.html name='Rope' %}\n\n{% highlight ruby %}\nputs 1\n{% endhighlight %}\n\n"
-            "<iframe src='https://www.youtube.com/embed/abc_123-x'></iframe>\n\n<!-- ask https://x.example/?e=ada -->\n\n"
+            "<iframe src='https://www.youtube.com/embed/abc_123-x'></iframe>\n\n"
+            "<!-- ask https://x.example/?e=ada -->\n\n"
             "<script>alert(1)</script>\n\n{% raw %}{{ shown }}{% endraw %}\n\n{{< figure src='https://p.example/q.png' "
             "alt='Quay' >}}\n\n`{{ code }}`"
         }
@@ -272,8 +273,8 @@ def test_headings_become_sections_stories_and_headings_of_texts() -> None:
 def test_issues_kept_as_json_are_read() -> None:
     item = only(
         {
-            "2019-01-21.json": '{"subject": "Tides 4", "date": "2019-01-21", "header": ["Hello."], "chapters": [{"title": '
-            '"News", "entries": [{"title": "Crane", "url": "https://a.example", "text": "<p>It <b>moved</b>.</p>"}]}], '
+            "2019-01-21.json": '{"subject": "Tides 4", "date": "2019-01-21", "header": ["Hello."], '
+            '"chapters": [{"title": "News", "entries": [{"title": "Crane", "url": "https://a.example", "text": "<p>It <b>moved</b>.</p>"}]}], '
             '"footer": "Bye."}',
             "package.json": '{"name": "x", "files": ["a"]}',
         }
