@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.content.archives.item import ArchiveItem, DateSource, UnreadItem, Visibility
-from newsletter.content.archives.markdown_files import MarkdownReader
+from newsletter.content.archives.markdown_files import MarkdownArchive
 from newsletter.content.document import SectionKind
 from tests.newsletter.content.archives.exports import MemoryFiles
 
@@ -15,8 +15,8 @@ NOON = "T12:00:00+00:00"
 
 
 def read(texts: dict[str, str]) -> list[ArchiveItem | UnreadItem]:
-    assert MarkdownReader().fits(MemoryFiles(texts))
-    return list(MarkdownReader().items(MemoryFiles(texts)))
+    assert MarkdownArchive().fits(MemoryFiles(texts))
+    return list(MarkdownArchive().items(MemoryFiles(texts)))
 
 
 def only(texts: dict[str, str]) -> ArchiveItem:
@@ -274,7 +274,8 @@ def test_issues_kept_as_json_are_read() -> None:
     item = only(
         {
             "2019-01-21.json": '{"subject": "Tides 4", "date": "2019-01-21", "header": ["Hello."], '
-            '"chapters": [{"title": "News", "entries": [{"title": "Crane", "url": "https://a.example", "text": "<p>It <b>moved</b>.</p>"}]}], '
+            '"chapters": [{"title": "News", "entries": [{"title": "Crane", "url": '
+            '"https://a.example", "text": "<p>It <b>moved</b>.</p>"}]}], '
             '"footer": "Bye."}',
             "package.json": '{"name": "x", "files": ["a"]}',
         }
@@ -288,7 +289,8 @@ def test_issues_kept_as_json_are_read() -> None:
 def test_rst_posts_keep_headings_links_lists_and_code() -> None:
     item = only(
         {
-            "log/2019-01-21.rst": "Tides\n=====\n\n:tags: sea, wind\n\nSee `the plan <https://a.example/p>`_ and crane_.\n\n"
+            "log/2019-01-21.rst": "Tides\n=====\n\n:tags: sea, wind\n\nSee `the plan "
+            "<https://a.example/p>`_ and crane_.\n\n"
             "News\n----\n\n* one ``x_y``\n* two\n\n.. code-block:: c\n\n   int x;\n\n.. _crane: https://c.example\n"
         }
     )
