@@ -277,7 +277,11 @@ def _written_section(section: SectionContent, shared: set[str], *, is_first: boo
 
 def _written_section_line(section: SectionContent) -> str:
     line = f"## {write_section_line(section)}"
-    return f"{line}\n{write_image_line(section.image, section.alt)}" if section.image or section.alt else line
+    if not (section.image or section.alt):
+        return line
+    # A definition directly below the image would be part of its paragraph.
+    gap = "\n" if section.body.lstrip(" ").startswith("[") else ""
+    return f"{line}\n{write_image_line(section.image, section.alt)}{gap}"
 
 
 def _written_story_line(story: StoryContent) -> str:

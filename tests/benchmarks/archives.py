@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from newsletter.content.archives.files import open_archive, read_text
 from newsletter.content.archives.item import ArchiveItem, UnreadItem
-from newsletter.content.archives.markdown_files import MarkdownReader
+from newsletter.content.archives.markdown_files import MarkdownArchive
 from newsletter.content.archives.unwrap import Fate, unwrap_link
 from newsletter.content.document import IssueContent
 from newsletter.content.heads import read_head
@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     files, started = open_archive(options.path), time.process_time()
     counts: Counter[str] = Counter()
-    for found in MarkdownReader().items(files):
+    for found in MarkdownArchive().items(files):
         if isinstance(found, UnreadItem):
             counts["failures" if found.is_failure else "pages and other files"] += 1
             if options.verbose and found.is_failure:

@@ -14,7 +14,7 @@ from newsletter.content.archives.item import ArchiveError, ArchiveFiles, Archive
 from newsletter.content.archives.kit import KitArchive
 from newsletter.content.archives.listmonk import ListmonkArchive
 from newsletter.content.archives.mailchimp import MailchimpArchive
-from newsletter.content.archives.markdown_files import MarkdownReader
+from newsletter.content.archives.markdown_files import MarkdownArchive
 from newsletter.content.archives.substack import SubstackArchive
 from newsletter.content.archives.tinyletter import TinyLetterArchive
 
@@ -26,7 +26,7 @@ READERS: tuple[ArchiveReader, ...] = (
     ListmonkArchive(),
     KitArchive(),
     TinyLetterArchive(),
-    MarkdownReader(),
+    MarkdownArchive(),
     FeedArchive(),
     MailchimpArchive(),
 )

@@ -51,7 +51,7 @@ from newsletter.content.lines import text_lines
 from newsletter.content.markdown import plain_words
 
 MAX_FILE = 2_000_000
-"""Bytes of one issue. A file with more is no issue that anybody reads."""
+"""Bytes of one issue. A file with more is no issue to be read."""
 
 _H1 = re.compile(r"#[ \t]+(?P<words>.*?)(?:[ \t]+#+)?[ \t]*")
 
@@ -95,7 +95,7 @@ class _Text:
     notes: list[ArchiveNote] = field(default_factory=list)
 
 
-class MarkdownReader:
+class MarkdownArchive:
     """Reads issues that are kept as Markdown, reStructuredText or JSON files."""
 
     code = "markdown"

@@ -1,4 +1,4 @@
-"""Dates in the names, titles and heads of files, in all the forms that people type. Pure."""
+"""Dates in the names, titles and heads of files, in all the forms that editors type. Pure."""
 
 from __future__ import annotations
 

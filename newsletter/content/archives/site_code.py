@@ -185,23 +185,25 @@ def _without_comments(text: str, cleaner: _Cleaner) -> str:
 
 
 def _image_of_tag(found: re.Match[str]) -> str:
-    given = attributes_of(found["attributes"])
-    return _image(given) or found[0]
+    attributes = attributes_of(found["attributes"])
+    return _image(attributes) or found[0]
 
 
-def _image(given: Mapping[str, str]) -> str:
-    address = (given.get("src") or "").strip()
+def _image(attributes: Mapping[str, str]) -> str:
+    address = (attributes.get("src") or "").strip()
     if not address:
         return ""
-    words = re.sub(r"[\[\]\n]", " ", given.get("alt") or given.get("title") or given.get("caption") or "")
+    words = re.sub(
+        r"[\[\]\n]", " ", attributes.get("alt") or attributes.get("title") or attributes.get("caption") or ""
+    )
     target = f"<{address}>" if re.search(r"[\s()]", address) else address
-    caption = given.get("caption") or ""
+    caption = attributes.get("caption") or ""
     return f"\n![{words.strip()}]({target})\n" + (f"{caption}\n" if caption and caption != words else "")
 
 
 def _embedded(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
-    given = attributes_of(found["attributes"])
-    address = given.get("src") or given.get("data") or ""
+    attributes = attributes_of(found["attributes"])
+    address = attributes.get("src") or attributes.get("data") or ""
     if address.startswith("//"):
         address = f"https:{address}"
     if not address.startswith(("http://", "https://")):
@@ -216,12 +218,12 @@ def _embedded(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
 def _shortcode(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
     words = found["words"].strip().rstrip("/").strip()
     name, _, rest = words.partition(" ")
-    name, given = name.lower(), attributes_of(rest)
+    name, attributes = name.lower(), attributes_of(rest)
     first = next((next(filter(None, one.groups()), "") for one in _WORDS.finditer(rest)), "")
-    if name in {"figure", "img", "image"} and (image := _image(given)):
+    if name in {"figure", "img", "image"} and (image := _image(attributes)):
         return image
-    if name in {"youtube", "vimeo", "gist", "tweet", "x"} and (first or given):
-        return _site_link(name, first, given, rest) or cleaner.left_out(text, found.start(), found[0])
+    if name in {"youtube", "vimeo", "gist", "tweet", "x"} and (first or attributes):
+        return _site_link(name, first, attributes, rest) or cleaner.left_out(text, found.start(), found[0])
     if name in {"ref", "relref"} and first:
         return cleaner.site.address_of(first) or cleaner.left_out(text, found.start(), found[0])
     if name.startswith("/") or not rest:
@@ -229,8 +231,8 @@ def _shortcode(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
     return cleaner.left_out(text, found.start(), found[0])
 
 
-def _site_link(name: str, first: str, given: Mapping[str, str], rest: str) -> str:
-    key = given.get("id") or first
+def _site_link(name: str, first: str, attributes: Mapping[str, str], rest: str) -> str:
+    key = attributes.get("id") or first
     if name == "youtube":
         return f"<https://www.youtube.com/watch?v={key}>"
     if name == "vimeo":
@@ -238,8 +240,8 @@ def _site_link(name: str, first: str, given: Mapping[str, str], rest: str) -> st
     words = [next(filter(None, one.groups()), "") for one in _WORDS.finditer(rest)]
     if name == "gist" and len(words) > 1:
         return f"<https://gist.github.com/{words[0]}/{words[1]}>"
-    if name in {"tweet", "x"} and given.get("user") and given.get("id"):
-        return f"<https://twitter.com/{given['user']}/status/{given['id']}>"
+    if name in {"tweet", "x"} and attributes.get("user") and attributes.get("id"):
+        return f"<https://twitter.com/{attributes['user']}/status/{attributes['id']}>"
     return f"<https://twitter.com/i/status/{key}>" if name in {"tweet", "x"} and key.isdigit() else ""
 
 
@@ -271,15 +273,15 @@ def _value(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
 
 
 def _component(found: re.Match[str], text: str, cleaner: _Cleaner) -> str:
-    given = attributes_of(found["attributes"])
-    if found["name"] in {"Image", "Img", "Figure", "Picture"} and (image := _image(given)):
+    attributes = attributes_of(found["attributes"])
+    if found["name"] in {"Image", "Img", "Figure", "Picture"} and (image := _image(attributes)):
         return image
     if not cleaner.is_mdx:
         return found[0]
     if found[0].startswith("</"):
         return ""
     if found["name"].lower() in {"youtube", "vimeo", "tweet"} and (
-        address := _site_link(found["name"].lower(), "", given, "")
+        address := _site_link(found["name"].lower(), "", attributes, "")
     ):
         return address
     return cleaner.left_out(text, found.start(), found[0])

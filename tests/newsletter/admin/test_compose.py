@@ -361,3 +361,11 @@ def test_the_csrf_token_of_an_open_page_is_for_editors_only(edda: Client) -> Non
     url = reverse("admin:newsletter_issue_token")
     assert edda.get(url).json()["token"]
     assert Client().get(url).status_code == 302
+
+
+def test_a_text_block_may_be_empty_above_stories_only() -> None:
+    story = StoryContent(title="A", url="https://a.example", body="x")
+    listed = (SectionContent(kind=SectionKind.TEXT, stories=(story,)),)
+    alone = (SectionContent(kind=SectionKind.TEXT), SectionContent(title="B", body="x"))
+    for parts, is_valid in ((listed, True), (alone, False)):
+        assert row_formset(rows_data(rows_of(content(sections=parts))), None).is_valid() is is_valid

@@ -45,6 +45,9 @@ BLOCKS = (
     "> %\n> %",
     "| % | {0} |\n|---|---|\n| {1} | % |",
     "#### %",
+    "### {0} %",
+    "### [{0}](<0>) {1} [{2}](<0>)\n%",
+    "### [{0}](<0>) by {1}\n%",
     "<div>\n<p>{0}</p><ul><li>{1} <i>{2}</i></li></ul>\n</div>",
     "![{0}](<0>)",
     "%\n% <!-- hidden words --> %",
@@ -99,7 +102,8 @@ def files(draw: st.DrawFn) -> tuple[str, _Numbers]:
     forms = draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=6))
     pieces = iter(lambda: draw(st.sampled_from(INLINE)), None)
     blocks = [numbers.block(form, pieces) for form in forms]
-    return "\n\n".join(["## First", *blocks, *numbers.tails]), numbers
+    heading = draw(st.sampled_from([["## First"], ["A lead."]]))
+    return "\n\n".join([*heading, *blocks, *numbers.tails]), numbers
 
 
 def words_of(text: str) -> str:

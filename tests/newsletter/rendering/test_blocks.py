@@ -166,7 +166,8 @@ def test_every_template_is_well_formed_without_its_jinja(theme: Theme) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in SectionKind if kind is not SectionKind.SECTION])
 def test_stories_can_follow_every_kind(kind: SectionKind) -> None:
-    before = next(section for section in BLOCKS.values() if section.kind is kind)
+    blocks = [*BLOCKS.values(), SectionContent(kind=SectionKind.TEXT, body="Before them.")]
+    before = next(section for section in blocks if section.kind is kind)
     page, text = render(dataclasses.replace(before, stories=BLOCKS["stories"].stories), theme=load_theme("plain"))
     for part in (page.text, " ".join(text.split())):
         assert part.replace(" · ", " ").count("The quiet return of the copper rivet Quayside") == 1
@@ -260,3 +261,24 @@ def test_the_link_of_a_sponsor_is_kept_without_title_or_image(theme: Theme) -> N
         page, text = render(sponsor, theme=theme)
         assert "https://rope.example/" in {link.get("href") for link in page.all("a")}
         assert "https://rope.example/" in text
+
+
+@IN_EVERY_THEME
+def test_a_text_without_a_heading_is_the_lead_or_an_essay(theme: Theme) -> None:
+    lead = SectionContent(kind=SectionKind.TEXT, body="Nobody asked for it.")
+    essay = SectionContent(kind=SectionKind.TEXT, body="Planks bend.\n\n## Steam\n\nAn hour each.")
+    for sections in ((lead, BLOCKS["text"]), (essay,), (BLOCKS["text"], essay)):
+        page, text = render(*sections, theme=theme)
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+        for words in ("Nobody asked for it.",) if lead in sections else ("Planks bend.", "Steam", "An hour each."):
+            assert words in page.text
+            assert words in text
+
+
+def test_stories_below_a_text_are_shown_once() -> None:
+    section = SectionContent(kind=SectionKind.TEXT, stories=BLOCKS["stories"].stories)
+    page, text = render(section, theme=load_theme("plain"))
+    for part in (page.text, text):
+        assert part.count("The quiet return of the copper rivet") == 1
