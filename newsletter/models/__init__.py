@@ -93,6 +93,17 @@ from newsletter.models.story_clicks import STORY, WHOLE_MAIL, ClickHour, Edition
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from newsletter.models.unfinished_draft import UnfinishedDraft
+from newsletter.models.web_redirect import WebRedirect, redirect_path
+from newsletter.models.web_version import (
+    IN_LISTS,
+    WEB_PAGE_MACHINE,
+    Visibility,
+    WebPage,
+    WebPageTransition,
+    WebVersion,
+    WebVersionIsImmutable,
+    WebVersionSource,
+)
 from newsletter.models.webhook import (
     CHOOSABLE_TYPES,
     ENDPOINT_MACHINE,
@@ -129,6 +140,7 @@ __all__ = [
     "FIRST_LINK",
     "FOLLOWING",
     "IN_FLIGHT",
+    "IN_LISTS",
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
@@ -144,6 +156,7 @@ __all__ = [
     "STORY",
     "SWITCH_MACHINE",
     "UNUSED",
+    "WEB_PAGE_MACHINE",
     "WHOLE_MAIL",
     "WITH_ISSUE",
     "ArchiveEntry",
@@ -235,7 +248,14 @@ __all__ = [
     "SwitchTransition",
     "UnfinishedDraft",
     "Verdict",
+    "Visibility",
     "WarmUpPlan",
+    "WebPage",
+    "WebPageTransition",
+    "WebRedirect",
+    "WebVersion",
+    "WebVersionIsImmutable",
+    "WebVersionSource",
     "WebhookAttempt",
     "WebhookCursor",
     "WebhookEndpoint",
@@ -248,5 +268,6 @@ __all__ = [
     "lock_week",
     "numbered_links",
     "reason_unless_delivered",
+    "redirect_path",
     "sending_stopped",
 ]

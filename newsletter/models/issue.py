@@ -29,11 +29,17 @@ class IssueState(models.TextChoices):
     DRAFT = "draft", _("Draft")
     # May go out at the next occurrence of the newsletter's recurring schedule; any edit makes it a draft again.
     APPROVED = "approved", _("Approved")
+    # Its page was published, and it can never be scheduled or sent: an issue from the archive of another tool.
+    PUBLISHED = "published", _("On the web, never mailed")
 
 
 ISSUE_MACHINE = StateMachine(
     states=IssueState,
-    transitions={IssueState.DRAFT: {IssueState.APPROVED}, IssueState.APPROVED: {IssueState.DRAFT}},
+    transitions={
+        IssueState.DRAFT: {IssueState.APPROVED, IssueState.PUBLISHED},
+        IssueState.APPROVED: {IssueState.DRAFT},
+        IssueState.PUBLISHED: set(),
+    },
     initial_states={IssueState.DRAFT},
     owner="issue",
 )
@@ -158,8 +164,13 @@ class Issue(models.Model):
 
     @property
     def is_editable(self) -> bool:
-        """Whether its content may change: as long as no send uses it."""
-        return self.current_send is None
+        """Whether its content may change: as long as no send uses it, and it was not published without one."""
+        return not self.is_published_without_send and self.current_send is None
+
+    @property
+    def is_published_without_send(self) -> bool:
+        """Whether it is on the web and was never mailed. It cannot be scheduled or sent."""
+        return self.state == IssueState.PUBLISHED
 
     @property
     def hold_sentence(self) -> str:

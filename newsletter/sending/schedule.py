@@ -98,6 +98,7 @@ def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
     if (send := issue.current_send) is not None and send.state != SendState.SCHEDULED:
         raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
+    _refuse_published(issue)
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
     return run.manifest
@@ -374,11 +375,12 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
     """Lock the issue: saves and starts of it wait until the transaction ends.
 
     Without the lock, an editor could save between freezing and starting, and the issue would differ from the mails.
-    Raises IssueRefused if the issue is no longer at `revision`.
+    Raises IssueRefused if the issue is no longer at `revision`, or was published on the web without a send.
     """
     issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
     # Sends that were read before the lock may have changed.
     issue.__dict__.pop("prefetched_sends", None)
+    _refuse_published(issue)
     if revision not in (None, issue.revision):
         raise IssueRefused(
             translatable(
@@ -386,6 +388,18 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
                 "revision {now} now. Nothing was sent or scheduled. Review the page and confirm again.",
                 seen=revision,
                 now=issue.revision,
+            )
+        )
+
+
+def _refuse_published(issue: Issue) -> None:
+    """An issue from an archive is never sent: its readers got it long ago, from elsewhere."""
+    if issue.is_published_without_send:
+        raise IssueRefused(
+            translatable(
+                "“{title}” was published on the web without being mailed, so it cannot be approved, scheduled or sent. "
+                "To mail its content, create a new issue.",
+                title=issue.title,
             )
         )
 
