@@ -78,9 +78,9 @@ def discard(stored: ArchiveImport) -> bool:
 
 
 def end_interrupted(newsletter: Newsletter, source_name: str) -> int:
-    """Mark earlier runs of a command on the same archive as failed: they were interrupted. What they made can be undone.
+    """Mark earlier runs of a command on the same archive as failed: they were interrupted.
 
-    Returns how many there were.
+    What they made can be undone. Returns how many there were.
     """
     running = ArchiveImport.objects.filter(newsletter=newsletter, source_name=source_name, is_local=True)
     unused = running.filter(started_at__isnull=True).exclude(state__in=ARCHIVE_ENDED)
@@ -114,9 +114,8 @@ class ArchiveUploads:
 
     def _due(self, before: datetime.datetime) -> QuerySet[ArchiveImport]:
         parts = ArchiveImportPart.objects.filter(owner=OuterRef("pk"))
-        unfinished_upload = Q(sha256="", is_local=False)
-        kept = ArchiveImport.objects.filter(
-            Q(state__in=KEPT) | unfinished_upload, Q(Exists(parts)) | Q(state=ArchiveImportState.CHECKED) | unfinished_upload
-        )
+        never_arrived = Q(sha256="", is_local=False)
+        unused = Q(state=ArchiveImportState.CHECKED)
+        kept = ArchiveImport.objects.filter(never_arrived | unused | Q(Exists(parts), state__in=KEPT))
         old = kept.annotate(last_at=Coalesce("ended_at", "created_at")).filter(last_at__lte=before)
         return old.order_by("pk")

@@ -25,7 +25,6 @@ from django.utils import timezone
 
 from newsletter.archive_import.counts import added, counts_of
 from newsletter.archive_import.files import OpenUpload, UploadDeleted
-from newsletter.archive_import.item_data import item_from_data
 from newsletter.archive_import.plan import records_of
 from newsletter.archive_import.stage import staged_entries
 from newsletter.archive_import.undo import undo_some
@@ -239,9 +238,7 @@ class ArchiveImportWorker:
             failpoint(Point.ARCHIVE_UNCOMMITTED)
         failpoint(Point.ARCHIVE_COMMITTED)
 
-    def _written(
-        self, row: ArchiveImport, entry: ArchiveEntry, record: Any, pictures: Pictures
-    ) -> ArchiveEntry:
+    def _written(self, row: ArchiveImport, entry: ArchiveEntry, record: Any, pictures: Pictures) -> ArchiveEntry:
         if not entry.data:
             entry.outcome = entry.expected
             return entry
@@ -280,8 +277,3 @@ def delete_upload(row: ArchiveImport) -> None:
 
 def _cursor(row: ArchiveImport) -> tuple[int, int, int]:
     return row.entry_count, row.done_count, row.last_pk
-
-
-def items_of(entries: list[ArchiveEntry]) -> list[ArchiveItem]:
-    """The items of entries that wait."""
-    return [item_from_data(entry.data) for entry in entries if entry.data]

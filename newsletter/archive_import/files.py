@@ -48,9 +48,7 @@ def store_upload(
         size += len(part)
         if size > MAX_FILE_SIZE:
             stored.delete()
-            raise ArchiveError(
-                translatable("The file is larger than {limit} MB.", limit=MAX_FILE_SIZE // 1_000_000)
-            )
+            raise ArchiveError(translatable("The file is larger than {limit} MB.", limit=MAX_FILE_SIZE // 1_000_000))
         ArchiveImportPart.objects.create(owner=stored, number=number, data=zstandard.compress(part, 3))
     stored.size, stored.sha256 = size, sha256.hexdigest()
     stored.save(update_fields=["size", "sha256"])

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from newsletter.archive_import import publishing
 from newsletter.archive_import.fit import content_without_utm, fit
 from newsletter.config.translatable import translatable
 from newsletter.content.archives.item import ArchiveItem, ArchiveNote, Visibility
@@ -76,20 +77,22 @@ def outcome_of(record: ImportedIssue | None, source_sha256: str, *, keeps_tracki
     if record.issue is None:
         return EntryOutcome.REMOVED
     if (record.source_sha256, record.keeps_tracking) == (source_sha256, keeps_tracking):
-        return EntryOutcome.UNCHANGED
+        return EntryOutcome.UPDATED if record.is_undone else EntryOutcome.UNCHANGED
     return EntryOutcome.EDITED if is_changed_here(record) else EntryOutcome.UPDATED
 
 
 def is_changed_here(record: ImportedIssue) -> bool:
-    """Whether an editor changed the issue, or a send uses it, since the last import."""
+    """Whether an editor changed, published or scheduled the issue, or corrected its page, since the last import."""
     issue = record.issue
-    return issue is None or issue.revision != record.revision or issue.current_send is not None
+    if issue is None or issue.revision != record.revision or issue.current_send is not None:
+        return True
+    return publishing.version_of(issue) != record.web_version
 
 
 def records_of(newsletter: Newsletter, archive: str, keys: Iterable[str]) -> dict[str, ImportedIssue]:
     """What earlier imports made of the items with these keys."""
     found = ImportedIssue.objects.filter(newsletter=newsletter, archive=archive, key__in=list(keys))
-    return {record.key: record for record in found.select_related("issue__newsletter")}
+    return {record.key: record for record in found.select_related("issue__newsletter", "issue__web_page__version")}
 
 
 def free_slug(newsletter: Newsletter, wanted: str) -> str:

@@ -17,15 +17,15 @@ def undo_some(row: ArchiveImport) -> bool:
     is taken down: its versions are kept, and another import publishes it again. What was changed or sent since stays
     as it is, and so does what the import changed about issues of earlier imports.
     """
-    made = ImportedIssue.objects.filter(owner=row, pk__gt=row.last_pk).select_related("issue__newsletter")
-    records = list(made.order_by("pk")[:CHUNK])
+    made = ImportedIssue.objects.filter(owner=row, is_undone=False, pk__gt=row.last_pk).order_by("pk")
+    records = list(made.select_related("issue__newsletter", "issue__web_page__version")[:CHUNK])
     if not records:
         return False
-    counts = dict(row.undone)
+    counts, last_pk = dict(row.undone), records[-1].pk
     for record in records:
         outcome = _undo(record, by=row.by)
         counts[outcome] = counts.get(outcome, 0) + 1
-    row.undone, row.last_pk = counts, records[-1].pk
+    row.undone, row.last_pk = counts, last_pk
     row.save(update_fields=["undone", "last_pk", "heartbeat_at"])
     return True
 
@@ -36,10 +36,11 @@ def _undo(record: ImportedIssue, *, by: str) -> str:
     if issue is None:
         record.delete()
         return "removed"
-    if is_changed_here(record) or publishing.is_changed_on_web(issue):
+    if is_changed_here(record):
         return "kept"
-    if publishing.is_on_web(issue):
+    if publishing.is_published(issue):
         publishing.take_off_web(issue, by=by)
+        ImportedIssue.objects.filter(pk=record.pk).update(is_undone=True)
         return "taken_down"
     record.delete()
     issue.delete()

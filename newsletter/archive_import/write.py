@@ -26,13 +26,13 @@ from newsletter.content.audience import load_audience
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, save_content
 from newsletter.models import (
+    WITH_ISSUE,
     ArchiveEntry,
     ArchiveImport,
     EntryOutcome,
     ImportedIssue,
     Issue,
     Newsletter,
-    WITH_ISSUE,
 )
 
 StorePicture = Callable[[Newsletter, str, bytes, str], str | None]
@@ -68,6 +68,7 @@ def _write(
     outcome = outcome_of(record, entry.source_sha256, keeps_tracking=row.keeps_tracking)
     publishes = not row.as_drafts and not draft_reason(item, timezone.now())
     notes: list[ArchiveNote] = []
+    issue: Issue | None
     if outcome in (EntryOutcome.CREATED, EntryOutcome.UPDATED):
         content = _with_stored_pictures(row, item, pictures, notes)
         fitted = fitted_item(item, content, keeps_tracking=row.keeps_tracking)
@@ -101,7 +102,7 @@ def _saved(row: ArchiveImport, record: ImportedIssue | None, content: IssueConte
     else:
         issue = record.issue
         content = replace(content, slug=issue.slug, audience=load_audience(issue))
-        if publishing.is_on_web(issue):
+        if publishing.is_published(issue):
             publishing.update_on_web(issue, content, by=row.by)
             return issue
     save_content(issue, content, by=row.by, note="archive")
@@ -118,9 +119,12 @@ def _shown(
     publishes: bool,
 ) -> EntryOutcome:
     """Put the issue on the web if it is to be there and is not; the outcome."""
-    if not publishes or item.published_at is None or publishing.is_on_web(issue):
+    if not publishes or item.published_at is None:
         return outcome
-    if record is not None and outcome == EntryOutcome.UNCHANGED and is_changed_here(record):
+    if record is not None and record.is_undone:
+        publishing.put_back_on_web(issue, by=row.by)
+        return EntryOutcome.UPDATED
+    if publishing.is_published(issue) or (outcome == EntryOutcome.UNCHANGED and record and is_changed_here(record)):
         return outcome
     publishing.put_on_web(issue, item.published_at, by=row.by)
     return EntryOutcome.UPDATED if outcome == EntryOutcome.UNCHANGED else outcome
@@ -156,7 +160,9 @@ def _with_stored_pictures(
 
 
 def _kept_picture(address: str) -> ArchiveNote:
-    return ArchiveNote(translatable("The picture {address} was not stored here: its address was kept.", address=address))
+    return ArchiveNote(
+        translatable("The picture {address} was not stored here: its address was kept.", address=address)
+    )
 
 
 def _keep_record(
@@ -176,6 +182,8 @@ def _keep_record(
         "source_sha256": entry.source_sha256,
         "keeps_tracking": row.keeps_tracking,
         "revision": issue.revision,
+        "web_version": publishing.version_of(issue),
+        "is_undone": False,
         "published_at": item.published_at,
         "date_source": item.date_source.value,
         "visibility": item.visibility.value,
@@ -189,7 +197,9 @@ def _keep_record(
             newsletter=row.newsletter, archive=row.archive, key=entry.key, issue=issue, owner=row, **said
         )
     else:
-        ImportedIssue.objects.filter(pk=record.pk).update(**said)
+        # What was undone is made again by this import, which can be undone, too.
+        owner = {"owner": row} if record.is_undone else {}
+        ImportedIssue.objects.filter(pk=record.pk).update(**said, **owner)
 
 
 def _failed(entry: ArchiveEntry, faults: Iterable[str]) -> ArchiveEntry:

@@ -219,6 +219,10 @@ class ImportedIssue(models.Model):
     source_sha256 = models.CharField(max_length=64)
     keeps_tracking = models.BooleanField(default=False, help_text=_("Whether utm_ parameters of links were kept."))
     revision = models.PositiveIntegerField(help_text=_("Of the issue, as the last import left it."))
+    web_version = models.PositiveIntegerField(
+        default=0, help_text=_("Of its page, as the last import left it; 0: it was not on the web.")
+    )
+    is_undone = models.BooleanField(default=False, help_text=_("Its import was undone: its page was taken down."))
     published_at = models.DateTimeField(null=True)
     date_source = models.CharField(max_length=10)
     visibility = models.CharField(max_length=10)
