@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -83,7 +83,7 @@ class BlockGroup:
 
 
 _BLOCK_GROUPS: tuple[tuple[StrOrPromise, tuple[SectionKind, ...]], ...] = (
-    (_("Writing"), (SectionKind.CALLOUT, SectionKind.QUOTE)),
+    (_("Writing"), (SectionKind.TEXT, SectionKind.CALLOUT, SectionKind.QUOTE)),
     (_("Media and links"), (SectionKind.IMAGE, SectionKind.LINKS, SectionKind.BUTTON, SectionKind.CONTENTS)),
     (_("Layout"), (SectionKind.SPONSOR, SectionKind.DIVIDER)),
 )
@@ -178,13 +178,19 @@ class RowForm(forms.Form):
         if self.cleaned_data.get(DELETION_FIELD_NAME):
             return self.cleaned_data
         self.cleaned_data["kind"] = self.cleaned_data.get("kind") or STORY
-        faults = self._story_faults() if self.cleaned_data["kind"] == STORY else section_faults(self._section())
+        faults = self._story_faults() if self.cleaned_data["kind"] == STORY else self._section_faults()
         for field, fault in faults:
             self.add_error(field, str(fault))
         return self.cleaned_data
 
     def _section(self) -> SectionContent:
         return _section_of(self.cleaned_data | {"body": _plain(self.cleaned_data.get("body", ""))})
+
+    def _section_faults(self) -> Iterator[tuple[str, str]]:
+        section = self._section()
+        # A text block may be empty above stories, which the form set sees.
+        any_story = (StoryContent(title=""),) if section.kind is SectionKind.TEXT else ()
+        return iter(section_faults(replace(section, stories=any_story)))
 
     def _story_faults(self) -> Iterator[tuple[str, str]]:
         for field, name in _STORY_FIELD_NAMES.items():
@@ -230,8 +236,14 @@ class RowFormSet(RowForms):
         return json.dumps({kind.value: {"label": kind.label, "fields": kind.fields} for kind in row_kinds()})
 
     def clean(self) -> None:
-        """Require a section or block above the first story."""
+        """Require a section or block above the first story, and stories below a text block without text."""
         rows = self.rows_in_order()
+        for row, below in zip(rows, [*rows, None][1:], strict=True):
+            is_alone = below is None or below.cleaned_data.get("kind") != STORY
+            if row.cleaned_data.get("kind") == SectionKind.TEXT and is_alone:
+                for field, fault in section_faults(_section_of(row.cleaned_data)):
+                    if field not in row.errors:
+                        row.add_error(field, str(fault))
         if rows and rows[0].cleaned_data.get("kind") == STORY:
             rows[0].add_error(
                 "title", gettext("This story has no section above it. Add a section above the story, or move it down.")

@@ -24,6 +24,7 @@ from subscribers.exports.columns import guarded
 #: What is no story, in words.
 KINDS = {
     "section": gettext_lazy("Section"),
+    "text": gettext_lazy("Text"),
     "callout": gettext_lazy("Callout"),
     "quote": gettext_lazy("Quote"),
     "button": gettext_lazy("Button"),

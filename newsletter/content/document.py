@@ -16,6 +16,8 @@ class SectionKind(enum.StrEnum):
 
     SECTION = "section"
     """A heading with text, stories, or both."""
+    TEXT = "text"
+    """Text without a heading: `body`, which may be empty above stories. A lead or an essay."""
     CALLOUT = "callout"
     """Highlighted text: `body`, and optionally a heading."""
     QUOTE = "quote"

@@ -94,6 +94,7 @@ class KindFields:
 
 FIELDS_OF_KIND: Mapping[SectionKind, KindFields] = {
     SectionKind.SECTION: KindFields(("title", "body"), needed=("title",)),
+    SectionKind.TEXT: KindFields(("body",), needed=("body",)),
     SectionKind.CALLOUT: KindFields(("title", "body"), needed=("body",)),
     SectionKind.QUOTE: KindFields(("body", "source", "url"), needed=("body",)),
     SectionKind.BUTTON: KindFields(("title", "url"), needed=("title", "url")),
@@ -107,6 +108,7 @@ FIELDS_OF_KIND: Mapping[SectionKind, KindFields] = {
 
 LABELS: Mapping[SectionKind, str] = {
     SectionKind.SECTION: translatable("Section"),
+    SectionKind.TEXT: translatable("Text"),
     SectionKind.CALLOUT: translatable("Call-out"),
     SectionKind.QUOTE: translatable("Quote"),
     SectionKind.BUTTON: translatable("Button"),
@@ -120,6 +122,7 @@ LABELS: Mapping[SectionKind, str] = {
 
 _MISSING: dict[tuple[SectionKind, SectionField], str] = {
     (SectionKind.SECTION, "title"): translatable("The section has no heading. Write one."),
+    (SectionKind.TEXT, "body"): translatable("The text block is empty. Write some text, or remove the block."),
     (SectionKind.CALLOUT, "body"): translatable("The call-out has no text. Write some, or remove the call-out."),
     (SectionKind.QUOTE, "body"): translatable("The quote has no text. Write some, or remove the quote."),
     (SectionKind.BUTTON, "title"): translatable("The button has no label. Write what the button does."),
@@ -272,7 +275,7 @@ def section_faults(section: SectionContent, names: Names = None) -> Iterator[tup
     `names` as in `field_faults`.
     """
     own = FIELDS_OF_KIND[section.kind]
-    for field in own.needed:
+    for field in () if is_list_of_stories(section) else own.needed:
         value = getattr(section, field)
         if is_blank(value) if field == "body" else not value.strip():
             yield field, _MISSING[section.kind, field]
@@ -288,6 +291,11 @@ def section_faults(section: SectionContent, names: Names = None) -> Iterator[tup
         yield from (("body", fault) for _, fault in body_faults(section.body, names))
     if section.image and not section.alt.strip() and "alt" not in own.needed:
         yield "alt", _MISSING[SectionKind.IMAGE, "alt"]
+
+
+def is_list_of_stories(section: SectionContent) -> bool:
+    """Whether the section is a text block that only holds stories: they need no heading."""
+    return section.kind is SectionKind.TEXT and bool(section.stories)
 
 
 def slug_from(title: str) -> str:

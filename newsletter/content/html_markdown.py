@@ -66,12 +66,19 @@ def html_as_markdown(html: str, *, base_url: str = "", is_summary: bool = False)
     A summary has no pictures and no links but those of the web, and its headings are bold paragraphs.
     """
     tree = parsed_html(_PRIVATE.sub("", html))
-    if tree is None:
-        return ConvertedHtml("", Counter())
+    return ConvertedHtml("", Counter()) if tree is None else _converted(tree, base_url, is_summary, False)
+
+
+def tree_as_markdown(tree: Any, *, base_url: str = "") -> ConvertedHtml:
+    """As `html_as_markdown`, of a tree of `parsed_html`, which is changed; headings keep their levels."""
+    return _converted(tree, base_url, False, True)
+
+
+def _converted(tree: Any, base_url: str, is_summary: bool, keeps_levels: bool) -> ConvertedHtml:
     dropped = tame(tree)
     soup = BeautifulSoup(lxml_html.tostring(tree, encoding="unicode"), "lxml")
     _number_items(soup)
-    converter = _Converter(base_url, is_summary, dropped)
+    converter = _Converter(base_url, is_summary, dropped, keeps_levels)
     text = _TABLE_PARTS.sub("", converter.convert_soup(soup))
     text = _BREAK_AT_END.sub("", _BREAKS.sub("\n\n", text))
     return ConvertedHtml(_BLANK_LINES.sub("\n\n", with_marks(text)).strip(), +dropped)
@@ -116,7 +123,7 @@ def _wrapping(kind: str) -> Callable[[Any, Any, str, set[str]], str]:
 class _Converter(MarkdownConverter):
     """markdownify with the rules of this module. Its methods get an element, its Markdown, and the tags around it."""
 
-    def __init__(self, base_url: str, is_summary: bool, dropped: Counter[str]) -> None:
+    def __init__(self, base_url: str, is_summary: bool, dropped: Counter[str], keeps_levels: bool) -> None:
         super().__init__(
             autolinks=False,
             bullets="-",
@@ -128,6 +135,7 @@ class _Converter(MarkdownConverter):
             wrap_width=None,
         )
         self.base_url, self.is_summary, self.dropped = base_url, is_summary, dropped
+        self.keeps_levels = keeps_levels
 
     # Text
 
@@ -203,12 +211,13 @@ class _Converter(MarkdownConverter):
     # Blocks
 
     def convert_hN(self, n: int, el: Any, text: str, parent_tags: set[str]) -> str:
-        """A small heading; in a summary, a bold paragraph."""
+        """A small heading, or one of its own level; in a summary, a bold paragraph."""
         words = STAND_INS.sub("", " ".join(text.split()))
         if "_inline" in parent_tags or not words:
             return text
         opening, closing = MARKS["strong"]
-        return f"\n\n{opening}{words}{closing}\n\n" if self.is_summary else f"\n\n### {words}\n\n"
+        level = "#" * (n if self.keeps_levels else 3)
+        return f"\n\n{opening}{words}{closing}\n\n" if self.is_summary else f"\n\n{level} {words}\n\n"
 
     def convert_li(self, el: Any, text: str, parent_tags: set[str]) -> str:
         """An item with its bullet or number."""

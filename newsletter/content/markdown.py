@@ -4,8 +4,8 @@ Supported is CommonMark with tables, strikethrough, footnotes, task marks and ha
 shown, other HTML is shown as typed, and an image in a text as a link with its description. The HTML is made for mails
 first and for the archive page second:
 
-* Headings stay below the issue's own (issue h1, section h2, story h3). In a section's text they become h3; in a
-  story, where h4 would be correct but mail programs style it badly, a bold paragraph.
+* Headings stay below the issue's own (issue h1, section h2, story h3). In a section's text they become h3; in a text
+  above all sections, h2; in a story, where h4 would be correct but mail programs style it badly, a bold paragraph.
 * Links have neither `target` nor `rel`: the mail program or browser decides where they open, and without
   `target=_blank` there is no opener to protect.
 * Only addresses with a scheme become links automatically. Guessing from a name with a dot would turn "ASP.NET" or
@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 ALLOWED_TAGS = {
-    *("p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "h3", "hr"),
+    *("p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "h2", "h3", "hr"),
     *("s", "u", "sub", "sup", "table", "thead", "tbody", "tr", "th", "td"),
 }
 ALLOWED_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
@@ -65,7 +65,7 @@ _VOID = re.compile(r"<(br|hr)>")
 _PLAIN = re.compile(r"[^\W\d_][\w .,:;?'\"()%/+’‘“”–—…-]*")
 """One paragraph without characters that are special in Markdown or HTML. Most stories match, and are not parsed."""
 
-Place = Literal["story", "section"]
+Place = Literal["story", "section", "text"]
 
 
 def markdown_to_html(text: str, *, under: Place = "story", merge: MergeFunction | None = None) -> str:
@@ -145,8 +145,8 @@ def _is_plain(text: str) -> bool:
 
 def _demote_heading(heading: list[Token], under: Place) -> None:
     opening, inline, closing = heading
-    if under == "section":
-        opening.tag = closing.tag = "h3"
+    if under != "story":
+        opening.tag = closing.tag = "h3" if under == "section" else "h2"
         return
     opening.tag = closing.tag = "p"
     inline.children = [

@@ -45,7 +45,7 @@ def read_web_page(data: bytes, url: str, *, charset: str = "") -> StoryContent:
     Every field fits its column; the description becomes the text. Raises WebPageError, and nothing else, for any
     bytes without a title.
     """
-    page = _parsed(_decoded(data, charset))
+    page = _parsed(decoded_page(data, charset))
     if page is None:
         raise WebPageError(translatable("The page at this address is empty."))
     meta, linked = _meta(page), _linked_data(page)
@@ -65,7 +65,7 @@ def read_web_page(data: bytes, url: str, *, charset: str = "") -> StoryContent:
     )
 
 
-def _decoded(data: bytes, charset: str) -> str:
+def decoded_page(data: bytes, charset: str = "") -> str:
     """Decode a page: by byte order mark, Content-Type, `<meta>`, or a guess. Undecodable bytes become U+FFFD."""
     declared = _META_CHARSET.search(data, 0, 4096)
     candidates = [encoding for mark, encoding in _MARKS if data.startswith(mark)]

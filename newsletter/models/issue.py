@@ -243,7 +243,9 @@ class IssueCategory(models.Model):
 
 
 #: The kinds of `content.document.SectionKind`, which may not be imported here; a test keeps them equal.
-SECTION_KINDS = ("section", "callout", "quote", "button", "image", "links", "divider", "contents", "sponsor")
+SECTION_KINDS = (
+    *("section", "text", "callout", "quote", "button", "image", "links", "divider", "contents", "sponsor"),
+)
 
 
 class Section(models.Model):

@@ -22,10 +22,11 @@ LONG_ISSUE_WORDS = 5_000
 
 
 def check_content(inspection: Inspection) -> Iterator[Finding]:
-    """Errors: no stories; a story without title, link or text; a part without a required field."""
+    """Errors: no content; a story without title or link; a part without a required field."""
     content = inspection.content
-    if not any(content.stories()):
-        yield error(FAMILY, "no_stories", WHOLE_ISSUE, translatable("The issue has no stories. Add at least one."))
+    if not _has_content(content):
+        sentence = translatable("The issue has no content. Add a story or a text.")
+        yield error(FAMILY, "no_content", WHOLE_ISSUE, sentence)
     for (place, section), after in zip(placed_sections(content), [*content.sections, None][1:], strict=True):
         is_above_image = after is not None and after.kind is SectionKind.IMAGE
         yield from _check_section(section, place, inspection.merge_names, is_above_image=is_above_image)
@@ -37,6 +38,12 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
     yield from _check_past(content, inspection.past)
     yield from _check_length(content)
     yield from _check_date(inspection)
+
+
+def _has_content(content: IssueContent) -> bool:
+    """Whether there is anything to read or to follow: a list of links and an essay are issues, too."""
+    shown = (part for part in content.sections if part.kind not in (SectionKind.DIVIDER, SectionKind.CONTENTS))
+    return any(content.stories()) or any(part.image or part.url or not is_blank(part.body) for part in shown)
 
 
 def _check_section(section: SectionContent, place: str, names: Names, *, is_above_image: bool) -> Iterator[Finding]:
@@ -78,11 +85,11 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             translatable("The story “{story}” has no link. Add the address of its source.", story=name),
         )
     if is_blank(story.body):
-        yield error(
+        yield warning(
             FAMILY,
             "story_without_text",
             place,
-            translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
+            translatable("The story “{story}” has no text: only its title is shown.", story=name),
         )
     yield from _check_story_fields(story, place, names)
     words = count_words(story.body)

@@ -48,7 +48,7 @@ class Finding:
     severity: Severity
     family: str
     code: str
-    """What the finding is about, such as `no_stories`. It is unique in its family and does not change."""
+    """What the finding is about, such as `no_content`. It is unique in its family and does not change."""
     place: str
     """The part of the issue: `Deep dives, story 3`. Empty for the issue as a whole."""
     message: str

@@ -17,6 +17,7 @@ _RESERVED: frozenset[str] = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HT
 
 _KINDS = {
     SectionKind.SECTION: translatable("Section"),
+    SectionKind.TEXT: translatable("Text"),
     SectionKind.CALLOUT: translatable("Call-out"),
     SectionKind.QUOTE: translatable("Quote"),
     SectionKind.BUTTON: translatable("Button"),

@@ -27,6 +27,9 @@ NUMBERED_FROM = 5
 SECTIONS_OF_CONTENTS, STORIES_OF_CONTENTS = 3, 8
 """With fewer, a table of contents is longer than the way to what it lists."""
 
+LONGEST_LEAD = 1_200
+"""Characters of a text without a heading that is still shown as the lead. Longer ones are essays."""
+
 _MERGED = "\ufffc"
 """Stands for a merge field."""
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -67,7 +70,7 @@ class SectionView:
 
     kind: str
     block: str
-    """The template block: the kind; for a section `lead`, `text` or `stories`."""
+    """The template block: the kind; for a section or text `lead`, `text` or `stories`."""
     anchor: str
     """Id of its heading: `section-2`."""
     title: str
@@ -168,17 +171,20 @@ def writing_direction(language: str) -> str:
 
 
 def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
-    number, level = 0, 2
+    number, level, is_below_section = 0, 2, False
     for position, section in enumerate(content.sections, start=1):
         title = _line(section.title)
         stories = tuple(
             _view_story(story, number + offset, merges) for offset, story in enumerate(section.stories, start=1)
         )
         number += len(stories)
-        html = _html(section.body, merges, under="section" if title else "story")
+        is_text = section.kind is SectionKind.TEXT
+        is_below_section |= bool(title) and section.kind in (SectionKind.SECTION, SectionKind.LINKS)
+        under: Place = "section" if title or is_below_section else "text"
+        html = _html(section.body, merges, under=under if title or is_text else "story")
         yield SectionView(
             kind=section.kind.value,
-            block=_block_of(section, is_lead=position == 1 and bool(html)),
+            block=_block_of(section, is_lead=position == 1 and _may_lead(section, html)),
             anchor=f"section-{position}",
             title=title,
             html=html,
@@ -221,11 +227,16 @@ def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
 
 
 def _block_of(section: SectionContent, *, is_lead: bool) -> str:
-    if section.kind is not SectionKind.SECTION:
+    if section.kind not in (SectionKind.SECTION, SectionKind.TEXT):
         return section.kind.value
     if section.stories:
         return "stories"
     return "lead" if is_lead else "text"
+
+
+def _may_lead(section: SectionContent, html: str) -> bool:
+    is_essay = len(section.body) > LONGEST_LEAD or "<h2>" in html
+    return bool(html) and not (section.kind is SectionKind.TEXT and is_essay)
 
 
 def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> StoryView:

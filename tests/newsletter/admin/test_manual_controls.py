@@ -127,7 +127,7 @@ def test_an_approval_without_the_revision_that_was_shown_is_refused(edda: Client
 def test_an_issue_with_errors_cannot_be_approved(edda: Client, issue: Issue) -> None:
     save_content(issue, content(sections=()), by="tests")
     shown = edda.get(page_of(issue, "approve"))
-    assert "The issue has no stories" in words_on(shown)
+    assert "The issue has no content" in words_on(shown)
     assert "disabled" in shown.content.decode()
 
 

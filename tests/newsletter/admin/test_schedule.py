@@ -83,10 +83,10 @@ def test_the_suggested_time_is_a_morning_in_the_newsletters_zone(edda: Client, i
 def test_findings_that_block_are_listed_and_nothing_is_scheduled(edda: Client, issue: Issue) -> None:
     shown = form_on(edda.post(page_of(issue, "schedule"), SUMMER), "//main//form")
     save_content(issue, content(sections=()), by="tests")
-    assert "The issue has no stories" in words_on(edda.get(page_of(issue, "schedule")))
+    assert "The issue has no content" in words_on(edda.get(page_of(issue, "schedule")))
     for given in (SUMMER, shown | {"confirm": "1", "revision": str(issue.revision)}):
         refused = edda.post(page_of(issue, "schedule"), given)
-        assert "The issue has no stories" in words_on(refused)
+        assert "The issue has no content" in words_on(refused)
     assert status_of(issue) == IssueState.DRAFT
 
 
@@ -116,7 +116,7 @@ def test_clicking_send_twice_starts_one_send(edda: Client, issue: Issue) -> None
 
 def test_send_now_is_refused_with_every_finding(edda: Client, issue: Issue) -> None:
     save_content(issue, content(sections=()), by="tests")
-    assert "The issue has no stories" in words_on(edda.post(page_of(issue, "send_now")))
+    assert "The issue has no content" in words_on(edda.post(page_of(issue, "send_now")))
     assert status_of(issue) == IssueState.DRAFT
 
 

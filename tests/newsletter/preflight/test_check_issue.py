@@ -159,7 +159,7 @@ def test_an_invalid_sender_is_an_error() -> None:
 def test_sending_refuses_an_issue_with_errors_and_changes_nothing() -> None:
     issue = issue_for_today(sections=())
 
-    with pytest.raises(IssueRefused, match="The issue has no stories"):
+    with pytest.raises(IssueRefused, match="The issue has no content"):
         send_now(issue, by="ada")
     assert Issue.objects.get().status == IssueState.DRAFT
 
@@ -301,11 +301,11 @@ def test_recorded_findings_are_shown_in_the_language_of_the_viewer(monkeypatch: 
         check_issue(issue, by="ada")
     run = PreflightRun.objects.get()
     assert {finding["message"]["message"] for finding in run.findings} >= {
-        "The issue has no stories. Add at least one."
+        "The issue has no content. Add a story or a text."
     }
     assert recorded_findings(run) == tuple(replace(finding, fix=None) for finding in findings_of(issue))
     monkeypatch.setattr(translatable, "_gettext", str.upper)
-    assert str(recorded_findings(run)[0].message) == "THE ISSUE HAS NO STORIES. ADD AT LEAST ONE."
+    assert str(recorded_findings(run)[0].message) == "THE ISSUE HAS NO CONTENT. ADD A STORY OR A TEXT."
 
 
 def test_findings_of_older_versions_are_shown_as_they_are() -> None:

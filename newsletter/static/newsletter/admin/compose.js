@@ -45,7 +45,7 @@ const compose = (() => {
   }
 
   function update(row) {
-    const head = isStory(row) ? "" : kinds[kindOf(row)].label;
+    const head = isStory(row) ? "" : (kindOf(row) === "text" && value(row, "body").slice(0, 80)) || kinds[kindOf(row)].label;
     row.querySelector("[data-shows=title]").textContent = value(row, "title") || head || text("NoTitle");
     row.querySelector("[data-words]").textContent = wordsIn(row) ? counted("Word", wordsIn(row)) : "";
     boxOf(row).setAttribute("aria-label", text("Select", { row: nameOf(row) }));
