@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import zstandard
 
 from newsletter.config.translatable import translatable
+from newsletter.content.archives.files import open_archive
 from newsletter.content.archives.item import ArchiveError, ArchiveFiles
 from newsletter.models import ArchiveImport, ArchiveImportPart, Newsletter
 
@@ -19,16 +21,9 @@ PART_SIZE = 900_000
 #: The largest upload, in bytes.
 MAX_FILE_SIZE = 500_000_000
 
-_ZIP_START = b"PK\x03\x04"
-
 
 class UploadDeleted(ArchiveError):
     """The upload is no longer stored."""
-
-
-def open_path(path: Path) -> ArchiveFiles:
-    """The files of a folder, of a ZIP file, or one file by itself. Raises ArchiveError."""
-    raise NotImplementedError(path)
 
 
 def store_upload(
@@ -60,6 +55,11 @@ def safe_name(name: str) -> str:
     return PurePosixPath(name.replace("\x00", "")).name.encode(errors="replace").decode()[-255:] or "archive"
 
 
+def _plain_name(name: str) -> str:
+    """A name that no file system or reader takes for a hidden file or a drive."""
+    return re.sub(r"[^\w.-]", "_", safe_name(name)).lstrip(".")[-100:] or "archive"
+
+
 def _parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     waiting = bytearray()
     for block in blocks:
@@ -78,10 +78,10 @@ class OpenUpload:
         """Raises ArchiveError, also if the upload was deleted."""
         self._folder = tempfile.TemporaryDirectory(prefix="archive-")
         try:
-            path = Path(self._folder.name) / safe_name(stored.source_name).lstrip(".")
+            path = Path(self._folder.name) / _plain_name(stored.source_name)
             if not _copy(stored, path) and stored.size:
                 raise UploadDeleted(translatable("The uploaded file was deleted. Upload it again."))
-            self.files: ArchiveFiles = open_path(path)
+            self.files: ArchiveFiles = open_archive(path)
         except BaseException:
             self.close()
             raise

@@ -91,7 +91,7 @@ def fit(content: IssueContent) -> tuple[IssueContent, tuple[ArchiveNote, ...]]:
         if (words := one_line(whole)) and len(words) > len(kept)
     ]
     if lost:
-        sections = _with_lead(sections, "\n\n".join(plain_to_markdown(words) for words in lost), title)
+        sections = _with_lead(sections, "\n\n".join(plain_to_markdown(words) for words in lost))
     fitted = replace(
         content,
         title=title,
@@ -134,11 +134,11 @@ def _categories(names: tuple[str, ...], notes: _Notes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in fitted if name))
 
 
-def _with_lead(sections: list[SectionContent], lead: str, title: str) -> list[SectionContent]:
+def _with_lead(sections: list[SectionContent], lead: str) -> list[SectionContent]:
     """The sections with a text before everything else."""
     first = sections[0] if sections else None
     if first is None or "body" not in FIELDS_OF_KIND[first.kind].fields:
-        return [SectionContent(title=title, body=lead), *sections]
+        return [SectionContent(kind=SectionKind.TEXT, body=lead), *sections]
     return [replace(first, body=f"{lead}\n\n{first.body}".strip()), *sections[1:]]
 
 
@@ -172,7 +172,7 @@ def _fit_section(section: SectionContent, title: str, notes: _Notes) -> Iterator
         yield replace(fitted, stories=stories)
         return
     yield replace(fitted, stories=())
-    rest = [SectionContent(title=heading or title, body=body) for body in bodies[1:]]
+    rest = [SectionContent(kind=SectionKind.TEXT, body=body) for body in bodies[1:]]
     yield from rest[:-1]
     yield replace(rest[-1], stories=stories)
 
@@ -191,26 +191,27 @@ def _fit_story(story: StoryContent, notes: _Notes) -> Iterator[StoryContent]:
 
 def _complete(section: SectionContent, notes: _Notes) -> SectionContent:
     """The section with what its kind needs; a text if that is not known."""
-    image = section.image
-    if image and not section.alt.strip():
-        name = PurePosixPath(urlsplit(image).path).stem.replace("-", " ").replace("_", " ").strip()
+    if section.image and not section.alt.strip():
+        name = PurePosixPath(urlsplit(section.image).path).stem.replace("-", " ").replace("_", " ").strip()
         alt = shortened(one_line(name), LIMITS["description"]) or "–"
-        notes.add(translatable("The image {url} has no description. The name of its file was used.", url=image))
+        notes.add(translatable("The image {url} has no description. The name of its file was used.", url=section.image))
         section = replace(section, alt=alt)
     if not any(True for _ in section_faults(section)):
         return section
-    if section.kind == SectionKind.SECTION:
-        return section
-    notes.add(translatable("A block that is not complete here was imported as a text."))
+    notes.add(translatable("A part with fields that it cannot have here was imported as a text."))
+    is_section = section.kind == SectionKind.SECTION
     parts = (
-        plain_to_markdown(section.title),
-        f"[{plain_to_markdown(section.alt) or image}](<{image}>)" if image else "",
+        "" if is_section else plain_to_markdown(section.title),
+        f"[{plain_to_markdown(section.alt) or section.image}](<{section.image}>)" if section.image else "",
+        "" if section.image else plain_to_markdown(section.alt),
         section.body,
         plain_to_markdown(section.source),
         f"<{section.url}>" if section.url else "",
     )
     body = "\n\n".join(part for part in parts if part.strip())
-    kind = SectionKind.CALLOUT if body.strip() else SectionKind.DIVIDER
+    if is_section:
+        return SectionContent(title=section.title, body=body, stories=section.stories)
+    kind = SectionKind.TEXT if body.strip() else SectionKind.DIVIDER
     return SectionContent(kind=kind, body=body, stories=section.stories)
 
 
