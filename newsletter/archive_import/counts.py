@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from django.utils.formats import number_format
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
+from newsletter.content.archives.item import DateSource, Visibility
 from newsletter.models import WITH_ISSUE, ArchiveEntry, EntryOutcome
+
+DATE_SOURCES = {
+    DateSource.HEAD.value: gettext_lazy("front matter"),
+    DateSource.FILE_NAME.value: gettext_lazy("file name"),
+    DateSource.TITLE.value: gettext_lazy("title"),
+    DateSource.COLUMN.value: gettext_lazy("column"),
+    DateSource.UNKNOWN.value: gettext_lazy("unknown"),
+}
+
+VISIBILITIES = {
+    Visibility.PUBLIC.value: gettext_lazy("public"),
+    Visibility.DRAFT.value: gettext_lazy("draft"),
+    Visibility.PRIVATE.value: gettext_lazy("not public"),
+    Visibility.MAIL_ONLY.value: gettext_lazy("mailed, never on the web"),
+}
 
 #: Beside the outcomes.
 ON_WEB, DRAFTS, UNKNOWN_DATES, LINKS, LOST_LINKS, PICTURES = (
@@ -18,6 +34,9 @@ ON_WEB, DRAFTS, UNKNOWN_DATES, LINKS, LOST_LINKS, PICTURES = (
     "lost_links",
     "pictures",
 )
+
+#: Before the code of where a date was found, and of the visibility at the old place.
+DATE_FROM, THERE = "date:", "there:"
 
 Counts = Mapping[str, int]
 
@@ -35,6 +54,8 @@ def counts_of(entries: Iterable[ArchiveEntry], *, of_check: bool) -> dict[str, i
         add(outcome.value)
         if outcome not in WITH_ISSUE:
             continue
+        add(DATE_FROM + entry.date_source)
+        add(THERE + entry.visibility)
         add(ON_WEB if entry.is_on_web else DRAFTS)
         add(UNKNOWN_DATES, int(entry.published_at is None))
         add(LINKS, entry.link_count)
@@ -82,6 +103,38 @@ def summary(counts: Counts) -> str:
         )
         % values
     )
+
+
+def outcome_lines(counts: Counts) -> list[tuple[str, int, str]]:
+    """Label, number and details of each outcome that occurs."""
+    details = {
+        EntryOutcome.CREATED: _("%(on_web)s on the web, %(drafts)s as drafts, with those of earlier imports")
+        if len([one for one in WITH_ISSUE if counts.get(one.value)]) > 1
+        else _("%(on_web)s on the web, %(drafts)s as drafts"),
+        EntryOutcome.FAILED: _("The report names the reasons."),
+        EntryOutcome.NO_ISSUE: _("Pages, settings and the like"),
+    }
+    values = {"on_web": _number(counts.get(ON_WEB, 0)), "drafts": _number(counts.get(DRAFTS, 0))}
+    return [
+        (str(outcome.label), counts[outcome.value], details.get(outcome, "") % values)
+        for outcome in EntryOutcome
+        if counts.get(outcome.value)
+    ]
+
+
+def source_lines(counts: Counts) -> list[tuple[str, int]]:
+    """Where dates were found, and what was public at the old place, each with the number of issues."""
+    dates = [
+        (_("Date from: %(source)s") % {"source": label}, counts[DATE_FROM + code])
+        for code, label in DATE_SOURCES.items()
+        if counts.get(DATE_FROM + code)
+    ]
+    there = [
+        (_("At the old place: %(visibility)s") % {"visibility": label}, counts[THERE + code])
+        for code, label in VISIBILITIES.items()
+        if counts.get(THERE + code)
+    ]
+    return dates + there
 
 
 def _number(value: int) -> str:

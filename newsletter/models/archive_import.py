@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from newsletter.config.translatable import from_data
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
 from subscribers.state_machine import StateMachine
@@ -151,6 +152,11 @@ class ArchiveImport(models.Model):
 
     def __str__(self) -> str:
         return self.source_name
+
+    @property
+    def detail_sentence(self) -> str:
+        """The sentence of its problem; empty if its kind says it all."""
+        return str(from_data(self.detail)) if self.detail else ""
 
 
 class ArchiveImportPart(models.Model):

@@ -1,0 +1,15 @@
+"""What imports are made of here: the readers of archives, and the place for pictures."""
+
+from __future__ import annotations
+
+from newsletter.archive_import.write import StorePicture
+from newsletter.content.archives.choose import reader_for
+from newsletter.content.archives.item import ArchiveFiles, ArchiveReader
+
+#: Pictures in archives keep their addresses: there is no place for pictures yet.
+store_picture: StorePicture | None = None
+
+
+def choose_reader(files: ArchiveFiles) -> ArchiveReader:
+    """The reader that understands an archive. Raises ArchiveError."""
+    return reader_for(files)
