@@ -10,7 +10,18 @@ from newsletter.admin.newsletters import NewsletterAdmin
 from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, SendAdmin
 from newsletter.admin.users import GroupAdmin, UserAdmin
 from newsletter.admin.webhooks import WebhookEndpointAdmin, WebhookMessageAdmin
-from newsletter.models import ArchiveImport, Batch, Delivery, Edition, Event, Issue, Newsletter, Send, WebhookEndpoint, WebhookMessage
+from newsletter.models import (
+    ArchiveImport,
+    Batch,
+    Delivery,
+    Edition,
+    Event,
+    Issue,
+    Newsletter,
+    Send,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 
 admin.site.register(Newsletter, NewsletterAdmin)
 admin.site.register(Issue, IssueAdmin)

@@ -15,6 +15,7 @@ from newsletter.archive_import.item_data import notes_from_data
 from newsletter.models import WITH_ISSUE, ArchiveEntry, ArchiveImport, EntryOutcome
 from subscribers.exports.columns import guarded
 
+
 @dataclass(frozen=True, slots=True)
 class ReportRow:
     """An entry as it is shown, in the active language."""

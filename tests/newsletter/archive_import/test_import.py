@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from newsletter.archive_import.control import start_run, undo
-from newsletter.archive_import.counts import summary
+from newsletter.archive_import.counts import source_lines, summary
 from newsletter.archive_import.item_data import item_from_data, item_to_data
 from newsletter.config.translatable import translatable
 from newsletter.content.archives.item import ArchiveNote, ArchivePicture, UnreadItem, Visibility
@@ -49,9 +49,14 @@ def test_the_check_writes_no_issue_and_says_what_would_happen() -> None:
     stored = checked(Shelf([item(1), draft(2), item(3, published_at=None), UnreadItem("about.md", "A page.", False)]))
     assert stored.state == ArchiveImportState.CHECKED
     assert not Issue.objects.exists()
-    assert stored.expected == {
+    assert {name: count for name, count in stored.expected.items() if ":" not in name} == {
         "created": 3, "drafts": 2, "links": 6, "no_issue": 1, "on_web": 1, "unknown_dates": 1,
     }  # fmt: skip
+    assert source_lines(stored.expected) == [
+        ("Date from: file name", 3),
+        ("At the old place: public", 2),
+        ("At the old place: draft", 1),
+    ]
 
 
 def test_a_public_issue_is_on_the_web_with_its_old_date_and_was_mailed_to_nobody() -> None:
