@@ -80,7 +80,7 @@ def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
     Raises FeedError, and nothing else, for any bytes.
     """
     plain = data.replace(b"\0", b"")  # so that UTF-16 and UTF-32 hide nothing
-    if _declares_entities(plain, charset):
+    if declares_entities(plain, charset):
         raise FeedError(
             translatable("This feed declares XML entities, which are refused because they can be an attack.")
         )
@@ -90,7 +90,7 @@ def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
     return ParsedFeed(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
 
 
-def _declares_entities(data: bytes, charset: str) -> bool:
+def declares_entities(data: bytes, charset: str = "") -> bool:
     """Whether an entity is declared, in any encoding in which the parser may read the document.
 
     Most encodings write the declaration as ASCII does; UTF-7 and EBCDIC, which the parser knows too, do not.

@@ -15,7 +15,9 @@ from newsletter.content.archives.item import ArchiveNote
 MERGE_LINK = "x-merge:"
 """Stands in an address for a value that differs per subscriber, such as that of the link to unsubscribe."""
 
-_TAG = re.compile(r"\{\{-?(?P<value>[^{}\n]{0,500}?|[^{}]{0,200}?)-?\}\}|\{%-?(?P<code>[^{}\n]{0,500}?)-?%\}|\*\|(?P<merge>[^|*\n]{1,200})\|\*")
+_TAG = re.compile(
+    r"\{\{-?(?P<value>[^{}\n]{0,500}?|[^{}]{0,200}?)-?\}\}|\{%-?(?P<code>[^{}\n]{0,500}?)-?%\}|\*\|(?P<merge>[^|*\n]{1,200})\|\*"
+)
 _LINK_IN_TAG = re.compile(r"^\s*TrackLink\s+[\"'`](?P<url>https?://[^\"'`\s]+)")
 _DEFAULT = re.compile(r"\|\s*default:?\s*\(?[\"'“]([^\"'”]*)[\"'”]\)?")
 _QUOTED = re.compile(r"^\s*[\"`](.*)[\"`]\s*$")
@@ -64,9 +66,7 @@ def without_tags(text: str, filled: Mapping[str, str] | None = None) -> tuple[st
     return _BEFORE_TAG.sub("", "".join(result.text)), list(_notes(result))
 
 
-def _read_tag(
-    found: re.Match[str], text: str, result: _Result, stack: list[_Open], filled: Mapping[str, str]
-) -> None:
+def _read_tag(found: re.Match[str], text: str, result: _Result, stack: list[_Open], filled: Mapping[str, str]) -> None:
     is_merge, is_code = found["merge"] is not None, found["code"] is not None
     words = next(part for part in (found["value"], found["code"], found["merge"]) if part is not None).strip()
     opens = (_MERGE_OPENS if is_merge else _OPENS).match(words)

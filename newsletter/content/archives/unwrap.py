@@ -1,4 +1,4 @@
-"""Tracked links of other tools: unwrapped offline where they hold their goal, and without what names a subscriber. Pure.
+"""Tracked links of other tools: unwrapped offline, and without what names a subscriber. Pure.
 
 Following such a link would count as a click of the subscriber that it was made for, or unsubscribe them, so that no
 link is followed. What no rule knows but what looks like a token is found by `reader_tokens`.
@@ -83,7 +83,10 @@ _TRACKED = (
     (re.compile(r"^click\.mlsend\d*\.com$|^trk\.klclick\d*\.com$|^click\.revue\.email$"), re.compile(r"^/")),
     (re.compile(r"(?:^|\.)sendgrid\.net$"), re.compile(r"^/(?:ls|wf)/")),
     # listmonk: the link, the campaign and the subscriber, or the campaign and the subscriber.
-    (re.compile(r""), re.compile(r"^/(?:link/[\da-f-]{36}/[\da-f-]{36}/[\da-f-]{36}|campaign/[\da-f-]{36}/[\da-f-]{36})")),
+    (
+        re.compile(r""),
+        re.compile(r"^/(?:link/[\da-f-]{36}/[\da-f-]{36}/[\da-f-]{36}|campaign/[\da-f-]{36}/[\da-f-]{36})"),
+    ),
     (re.compile(r""), re.compile(r"^/ss/c/|^/wf/(?:click|open)|^/ls/click")),
 )
 _PIXEL = re.compile(
@@ -97,7 +100,7 @@ _MAIL_IN_QUERY = re.compile(r"[?&/=][^?&/=\s]+(?:@|%40)[\w-]+\.\w", re.IGNORECAS
 
 
 def unwrap_link(url: str, *, keeps_counters: bool = True) -> UnwrappedLink:
-    """The link as it may be published. `keeps_counters`: whether `utm_…` and `mc_cid` stay, which name no subscriber."""
+    """The link as it may be published. `keeps_counters`: whether `utm_…` and `mc_cid` stay."""
     found = url.strip()
     for _ in range(MAX_WRAPPED):
         goal = _goal_of(found)
@@ -258,5 +261,3 @@ def _texts_of(content: IssueContent) -> Iterator[str]:
         yield from (section.title, section.body, section.url, section.source, section.image, section.alt)
         for story in section.stories:
             yield from (story.title, story.url, story.source, story.body, story.image, story.alt)
-
-
