@@ -74,6 +74,14 @@ class UploadForm(forms.Form):
         ),
     )
 
+    site_url = forms.URLField(
+        required=False,
+        assume_scheme="https",
+        max_length=300,
+        label=gettext_lazy("Address of the old site"),
+        help_text=gettext_lazy("Such as https://news.example.org. Links without a host lead there. May be left empty."),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [(code, str(label)) for code, (label, _hint) in SOURCES.items()]

@@ -165,11 +165,15 @@ def _stored(request: HttpRequest, form: UploadForm) -> ArchiveImport:
     """The file, stored if a reader understands it. Raises ArchiveError."""
     file = form.cleaned_data["file"]
     stored = store_upload(
-        form.cleaned_data["newsletter"], file.name or "", file.chunks(1 << 20), by=username_of(request)
+        form.cleaned_data["newsletter"],
+        file.name or "",
+        file.chunks(1 << 20),
+        by=username_of(request),
+        site_url=form.cleaned_data["site_url"],
     )
     try:
         with OpenUpload(stored) as opened:
-            choose_reader(opened.files)
+            choose_reader(opened.files, stored.site_url)
     except ArchiveError:
         stored.delete()
         raise

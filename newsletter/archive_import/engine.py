@@ -54,8 +54,8 @@ PIECE_SECONDS = 5.0
 #: A worker that has stored nothing for this long is taken for dead, and another one continues.
 LEASE = datetime.timedelta(seconds=60)
 
-ChooseReader = Callable[[ArchiveFiles], ArchiveReader]
-"""The reader that understands an archive. Raises ArchiveError."""
+ChooseReader = Callable[[ArchiveFiles, str], ArchiveReader]
+"""The reader that understands an archive; its second argument is the address of the old site. Raises ArchiveError."""
 
 
 class _Overtaken(Exception):
@@ -199,7 +199,7 @@ class ArchiveImportWorker:
         reading = self._reading
         if reading is None or (reading.pk, reading.done) != (stored.pk, stored.entry_count):
             files = self._archive(stored)
-            reader = self._choose(files)
+            reader = self._choose(files, stored.site_url)
             items = islice(reader.items(files), stored.entry_count, None)
             reading = self._reading = _Reading(stored.pk, stored.entry_count, reader.code, items)
         return reading

@@ -1,4 +1,4 @@
-"""The report of an import: a row for each entry of the archive, as a table and as CSV, and the failures in sentences."""
+"""The report of an import: a row for each entry of the archive, as a table and as CSV; and its failures."""
 
 from __future__ import annotations
 

@@ -10,6 +10,6 @@ from newsletter.content.archives.item import ArchiveFiles, ArchiveReader
 store_picture: StorePicture | None = None
 
 
-def choose_reader(files: ArchiveFiles) -> ArchiveReader:
-    """The reader that understands an archive. Raises ArchiveError."""
-    return reader_for(files)
+def choose_reader(files: ArchiveFiles, site_url: str = "") -> ArchiveReader:
+    """The reader that understands an archive of the site at `site_url`. Raises ArchiveError."""
+    return reader_for(files, site_url=site_url)

@@ -106,6 +106,12 @@ class ArchiveImport(models.Model):
     archive = models.CharField(
         _("kind of archive"), max_length=30, blank=True, help_text=_("Code of its reader, such as ghost.")
     )
+    site_url = models.CharField(
+        _("old site"),
+        max_length=300,
+        blank=True,
+        help_text=_("Address of the old site, against which relative links are resolved."),
+    )
     as_drafts = models.BooleanField(_("all as drafts"), default=False)
     keeps_tracking = models.BooleanField(
         _("keep utm parameters"), default=False, help_text=_("Whether utm_ parameters of links are kept.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.models import (
+    ARCHIVE_IMPORT_MACHINE,
     BATCH_MACHINE,
     DELIVERY_MACHINE,
     ENDPOINT_MACHINE,
@@ -46,6 +47,7 @@ MACHINES = {
     "change of address": ADDRESS_CHANGE_MACHINE,
     "bulk action": BULK_ACTION_MACHINE,
     "import": IMPORT_MACHINE,
+    "import of an archive": ARCHIVE_IMPORT_MACHINE,
     "webhook endpoint": ENDPOINT_MACHINE,
     "webhook message": MESSAGE_MACHINE,
     "mail with a DMARC report": REPORT_MAIL_MACHINE,

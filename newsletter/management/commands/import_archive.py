@@ -40,6 +40,7 @@ class Command(BaseCommand):
         add_newsletter_option(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
         parser.add_argument("--drafts", action="store_true", help="import all as drafts; put nothing on the web")
+        parser.add_argument("--site-url", metavar="URL", default="", help="the old site, to resolve relative links")
         parser.add_argument("--keep-tracking", action="store_true", help="keep the utm_ parameters of links")
         parser.add_argument(
             "--only", metavar="PATTERN", action="append", default=[], help="import only files that match, as 2024/*"
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         files = _opened(path)
         stored = _new_import(newsletter, path, options)
         worker = ArchiveImportWorker(
-            lambda found: _reader(found, options["only"]), store_picture=store_picture, files=files
+            lambda found, site: _reader(found, site, options["only"]), store_picture=store_picture, files=files
         )
         try:
             self._work(worker, stored)
@@ -103,9 +104,13 @@ class Command(BaseCommand):
         sources = Counter(stored.entries.exclude(date_source="").values_list("date_source", flat=True))
         self.stdout.write("Dates from: " + ", ".join(f"{name} {count:,}" for name, count in sorted(sources.items())))
         self.stdout.write(
-            f"Dry run: {issues_in(stored.expected):,} issues would be here, "
+            f"Dry run: {_counted(issues_in(stored.expected))} would be here, "
             f"{stored.expected.get('on_web', 0):,} of them on the web. Nothing was changed."
         )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} {'issue' if count == 1 else 'issues'}"
 
 
 def _opened(path: Path) -> ArchiveFiles:
@@ -126,13 +131,14 @@ def _new_import(newsletter: Newsletter, path: Path, options: dict[str, Any]) -> 
         newsletter=newsletter,
         source_name=name,
         is_local=True,
+        site_url=options["site_url"],
         keeps_tracking=options["keep_tracking"],
         as_drafts=options["drafts"],
     )
 
 
-def _reader(files: ArchiveFiles, patterns: list[str]) -> ArchiveReader:
-    reader = choose_reader(files)
+def _reader(files: ArchiveFiles, site_url: str, patterns: list[str]) -> ArchiveReader:
+    reader = choose_reader(files, site_url)
     return _Only(reader, patterns) if patterns else reader
 
 
