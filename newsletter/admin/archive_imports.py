@@ -162,7 +162,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 def _stored(request: HttpRequest, form: UploadForm) -> ArchiveImport:
-    """The file, stored if a reader understands it. Raises ArchiveError."""
+    """The file, stored if it is an archive that can be read. Raises ArchiveError."""
     file = form.cleaned_data["file"]
     stored = store_upload(
         form.cleaned_data["newsletter"],

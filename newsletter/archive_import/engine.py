@@ -2,7 +2,7 @@
 
 The check reads the archive into entries. The run writes a few of them per transaction, in which the progress is stored,
 too: a worker that dies loses the piece that it was working on, and the next one continues with the same entries. What
-an item became is recorded under its key, so that no item becomes two issues, whatever runs twice.
+an item became is recorded under its key, so that no item becomes two issues, even if a piece runs twice.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PIECE_SECONDS = 5.0
 LEASE = datetime.timedelta(seconds=60)
 
 ChooseReader = Callable[[ArchiveFiles, str], ArchiveReader]
-"""The reader that understands an archive; its second argument is the address of the old site. Raises ArchiveError."""
+"""The archive reader for some files; its second argument is the address of the old site. Raises ArchiveError."""
 
 
 class _Overtaken(Exception):
@@ -199,9 +199,9 @@ class ArchiveImportWorker:
         reading = self._reading
         if reading is None or (reading.pk, reading.done) != (stored.pk, stored.entry_count):
             files = self._archive(stored)
-            reader = self._choose(files, stored.site_url)
-            items = islice(reader.items(files), stored.entry_count, None)
-            reading = self._reading = _Reading(stored.pk, stored.entry_count, reader.code, items)
+            archive_reader = self._choose(files, stored.site_url)
+            items = islice(archive_reader.items(files), stored.entry_count, None)
+            reading = self._reading = _Reading(stored.pk, stored.entry_count, archive_reader.code, items)
         return reading
 
     def _archive(self, stored: ArchiveImport) -> ArchiveFiles:

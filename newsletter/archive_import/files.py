@@ -56,7 +56,7 @@ def safe_name(name: str) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """A name that no file system or reader takes for a hidden file or a drive."""
+    """A name that no file system and no archive reader takes for a hidden file or a drive."""
     return re.sub(r"[^\w.-]", "_", safe_name(name)).lstrip(".")[-100:] or "archive"
 
 

@@ -56,8 +56,8 @@ def item_from_data(data: dict[str, Any]) -> ArchiveItem:
 
 def sha256_of(data: dict[str, Any]) -> str:
     """The hash of what an archive has about an item: another hash means that the archive has changed."""
-    said = {name: value for name, value in data.items() if name not in ("place", "notes")}
-    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    facts = {name: value for name, value in data.items() if name not in ("place", "notes")}
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def notes_to_data(notes: Iterable[ArchiveNote]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def is_published(issue: Issue) -> bool:
 
 
 def is_on_web(issue: Issue) -> bool:
-    """Whether readers can open its page."""
+    """Whether its page is shown, listed or not."""
     return is_published(issue) and visibility_of(issue) != Visibility.TAKEN_DOWN
 
 
@@ -43,7 +43,7 @@ def update_on_web(issue: Issue, content: IssueContent, *, by: str) -> None:
     shown = shown_content(issue)
     content = replace(content, slug=shown.slug, date=shown.date, subject=shown.subject, audience=shown.audience)
     if content != shown:
-        # Its readers are not told: they saw the source, which has changed before.
+        # Without a note on the page: what it repeats was changed before.
         correct_web_version(issue, content, by=by, based_on=version_number(issue), is_minor=True)
         issue.refresh_from_db()
 

@@ -1,4 +1,4 @@
-"""What imports are made of here: the readers of archives, and the place for pictures."""
+"""What imports are made of here: the archive readers, and the place for pictures."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ store_picture: StorePicture | None = None
 
 
 def choose_reader(files: ArchiveFiles, site_url: str = "") -> ArchiveReader:
-    """The reader that understands an archive of the site at `site_url`. Raises ArchiveError."""
+    """The archive reader for the files of the site at `site_url`. Raises ArchiveError."""
     return reader_for(files, site_url=site_url)

@@ -52,7 +52,7 @@ def write_entry(
 ) -> ArchiveEntry:
     """Import one entry, in a transaction of its own, and return it with its outcome; the caller saves it.
 
-    Whatever is wrong with it makes it a failure with a sentence, and nothing of it is written.
+    A fault of it makes it a failure with a sentence, and nothing of it is written.
     """
     item = item_from_data(entry.data or {})
     try:
@@ -177,7 +177,7 @@ def _keep_record(
     if record is not None and outcome == EntryOutcome.UNCHANGED:
         return
     now: datetime.datetime = timezone.now()
-    said = {
+    facts = {
         "place": entry.place,
         "source_sha256": entry.source_sha256,
         "keeps_tracking": row.keeps_tracking,
@@ -194,12 +194,12 @@ def _keep_record(
     }
     if record is None:
         ImportedIssue.objects.create(
-            newsletter=row.newsletter, archive=row.archive, key=entry.key, issue=issue, owner=row, **said
+            newsletter=row.newsletter, archive=row.archive, key=entry.key, issue=issue, owner=row, **facts
         )
     else:
         # What was undone is made again by this import, which can be undone, too.
         owner = {"owner": row} if record.is_undone else {}
-        ImportedIssue.objects.filter(pk=record.pk).update(**said, **owner)
+        ImportedIssue.objects.filter(pk=record.pk).update(**facts, **owner)
 
 
 def _failed(entry: ArchiveEntry, faults: Iterable[str]) -> ArchiveEntry:

@@ -104,7 +104,7 @@ class ArchiveImport(models.Model):
     size = models.BigIntegerField(_("size"), default=0, help_text=_("In bytes."))
     sha256 = models.CharField(max_length=64, blank=True, help_text=_("Of the upload. Empty: it is still arriving."))
     archive = models.CharField(
-        _("kind of archive"), max_length=30, blank=True, help_text=_("Code of its reader, such as ghost.")
+        _("kind of archive"), max_length=30, blank=True, help_text=_("Its code, such as ghost.")
     )
     site_url = models.CharField(
         _("old site"),
@@ -219,7 +219,7 @@ class ImportedIssue(models.Model):
     """The issue that an item of an archive became: importing the archive again updates it instead of doubling it."""
 
     newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="imported_issues")
-    archive = models.CharField(max_length=30, help_text=_("Code of the reader."))
+    archive = models.CharField(max_length=30, help_text=_("Code of the kind of archive."))
     key = models.CharField(max_length=500, help_text=_("Stable within its archive."))
     place = models.CharField(max_length=500)
     issue = models.OneToOneField(

@@ -53,7 +53,7 @@ class Command(BaseCommand):
         files = _opened(path)
         stored = _new_import(newsletter, path, options)
         worker = ArchiveImportWorker(
-            lambda found, site: _reader(found, site, options["only"]), store_picture=store_picture, files=files
+            lambda found, site: _chosen(found, site, options["only"]), store_picture=store_picture, files=files
         )
         try:
             self._work(worker, stored)
@@ -137,25 +137,25 @@ def _new_import(newsletter: Newsletter, path: Path, options: dict[str, Any]) -> 
     )
 
 
-def _reader(files: ArchiveFiles, site_url: str, patterns: list[str]) -> ArchiveReader:
-    reader = choose_reader(files, site_url)
-    return _Only(reader, patterns) if patterns else reader
+def _chosen(files: ArchiveFiles, site_url: str, patterns: list[str]) -> ArchiveReader:
+    archive_reader = choose_reader(files, site_url)
+    return _Only(archive_reader, patterns) if patterns else archive_reader
 
 
 class _Only:
-    """A reader that leaves out what does not match."""
+    """An archive reader that leaves out what does not match."""
 
-    def __init__(self, reader: ArchiveReader, patterns: list[str]) -> None:
-        self.code = reader.code
-        self._reader, self._patterns = reader, patterns
+    def __init__(self, whole: ArchiveReader, patterns: list[str]) -> None:
+        self.code = whole.code
+        self._whole, self._patterns = whole, patterns
 
     def fits(self, files: ArchiveFiles) -> bool:
-        """As the reader."""
-        return self._reader.fits(files)
+        """As the whole."""
+        return self._whole.fits(files)
 
     def items(self, files: ArchiveFiles) -> Iterator[ArchiveItem | UnreadItem]:
-        """What the reader finds at places that match."""
-        for item in self._reader.items(files):
+        """What there is at places that match."""
+        for item in self._whole.items(files):
             names = (item.place, PurePosixPath(item.place).name)
             if any(fnmatch(name, pattern) for name in names for pattern in self._patterns):
                 yield item

@@ -1,4 +1,4 @@
-"""Archives for tests: a reader that gives invented past issues, imports of them, and what came of these."""
+"""Archives for tests: an archive reader that gives invented past issues, imports of them, and what came of these."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def draft(number: int) -> ArchiveItem:
 
 
 class Shelf:
-    """A reader, and the files that it reads: what it gives is set by the test."""
+    """An archive reader, and its files: what it gives is set by the test."""
 
     code = "shelf"
 

@@ -258,7 +258,7 @@ def test_an_import_of_another_newsletter_is_another_issue() -> None:
     assert Issue.objects.count() == 2
 
 
-def test_an_archive_that_no_reader_understands_fails_with_the_sentence() -> None:
+def test_an_archive_that_cannot_be_read_fails_with_the_sentence() -> None:
     class Nothing(Shelf):
         def items(self, files: Any) -> Any:
             from newsletter.content.archives.item import ArchiveError

@@ -30,6 +30,7 @@ from newsletter.models import (
     Hit,
     HitMethod,
     MailAfterLeaving,
+    Newsletter,
     Send,
     SoftBounce,
     WebhookAttempt,
@@ -234,7 +235,7 @@ def _work(subscription: Subscription) -> None:
         preview=[{"canonical": ADDRESS}],
     )
     ImportPart.objects.create(owner=stored, number=0, data=zstandard.compress(TYPED.lower().encode()))
-    store_upload(make_newsletter(), "export.zip", [TYPED.lower().encode()], by="ines")
+    store_upload(Newsletter.objects.get(), "export.zip", [TYPED.lower().encode()], by="ines")
     ImportRefusal.objects.create(
         owner=stored, position=1, line=1, reason="two_addresses", detail=ADDRESS, cells=[f"{TYPED}, {OTHER}"]
     )
