@@ -55,7 +55,7 @@ def counts_of(entries: Iterable[ArchiveEntry], *, of_check: bool) -> dict[str, i
         add(outcome.value)
         if outcome not in WITH_ISSUE:
             continue
-        add(DATE_FROM + entry.date_source)
+        add(DATE_FROM + (entry.date_source if entry.published_at else DateSource.UNKNOWN.value))
         add(THERE + entry.visibility)
         add(ON_WEB if entry.is_on_web else DRAFTS)
         add(UNKNOWN_DATES, int(entry.published_at is None))

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('is_local', models.BooleanField(default=False, editable=False, help_text='A command reads it from its disk; workers leave it alone.')),
                 ('size', models.BigIntegerField(default=0, help_text='In bytes.', verbose_name='size')),
                 ('sha256', models.CharField(blank=True, help_text='Of the upload. Empty: it is still arriving.', max_length=64)),
-                ('archive', models.CharField(blank=True, help_text='Code of its reader, such as ghost.', max_length=30, verbose_name='kind of archive')),
+                ('archive', models.CharField(blank=True, help_text='Its code, such as ghost.', max_length=30, verbose_name='kind of archive')),
                 ('site_url', models.CharField(blank=True, help_text='Address of the old site, against which relative links are resolved.', max_length=300, verbose_name='old site')),
                 ('as_drafts', models.BooleanField(default=False, verbose_name='all as drafts')),
                 ('keeps_tracking', models.BooleanField(default=False, help_text='Whether utm_ parameters of links are kept.', verbose_name='keep utm parameters')),
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
             name='ImportedIssue',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('archive', models.CharField(help_text='Code of the reader.', max_length=30)),
+                ('archive', models.CharField(help_text='Code of the kind of archive.', max_length=30)),
                 ('key', models.CharField(help_text='Stable within its archive.', max_length=500)),
                 ('place', models.CharField(max_length=500)),
                 ('source_sha256', models.CharField(max_length=64)),

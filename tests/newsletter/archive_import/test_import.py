@@ -53,7 +53,8 @@ def test_the_check_writes_no_issue_and_says_what_would_happen() -> None:
         "created": 3, "drafts": 2, "links": 6, "no_issue": 1, "on_web": 1, "unknown_dates": 1,
     }  # fmt: skip
     assert source_lines(stored.expected) == [
-        ("Date from: file name", 3),
+        ("Date from: file name", 2),
+        ("Date from: unknown", 1),
         ("At the old place: public", 2),
         ("At the old place: draft", 1),
     ]

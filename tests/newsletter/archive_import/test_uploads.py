@@ -94,7 +94,7 @@ def test_the_report_of_an_import_stays() -> None:
 
 
 def test_an_erasure_deletes_uploads_and_an_import_that_was_checked_goes_on() -> None:
-    people.make_subscription("gus@example.org")
+    people.make_subscription("gus@example.org", make_newsletter())
     shelf = Shelf([item(1)])
     waiting, stored = uploaded(), checked(shelf)
     erase_data_subject(find_data_subject("gus@example.org"))
