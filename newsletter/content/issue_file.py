@@ -24,8 +24,12 @@ The format, as it is written:
     ![What the image shows](https://pictures.example/x.png)
     The caption.
 
+Text above the first `##` is a text block without a heading, as is `## {text}`. A `###` heading with neither a link nor
+a source is a heading within the text, and one below a story begins a text block.
+
 The parser also accepts the title as an H1, stories as `**[Title](address)** · Source` with their text on the same or
-the next line, a missing slug, subject or date (the title may end with it), CRLF and a byte order mark.
+the next line, ` by Ada` or text after the link of a story, a missing slug, subject or date (the title may end with it),
+headings over a line of === or --- if the front matter has no title, CRLF and a byte order mark.
 
 `read_issue_file(write_issue_file(x)).content == x` for every content that can be stored. Lines of a body that the
 parser would take for structure are escaped with a backslash and a space (`\ ## Not a section`), as are blank lines at
@@ -35,7 +39,7 @@ as they are. Levels #### and deeper are ordinary headings of a body.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from newsletter.config.translatable import translatable
@@ -50,8 +54,9 @@ from newsletter.content.fields import (
     section_faults,
 )
 from newsletter.content.front_matter import read_front_matter, write_front_matter
+from newsletter.content.headings import with_hashes
 from newsletter.content.issue_parts import Part, begins_a_part, definitions_in, is_picture, read_parts, shared_keys
-from newsletter.content.lines import text_lines, without_comments, write_body
+from newsletter.content.lines import is_blank, text_lines, without_comments, write_body
 from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, ProblemList, listed
 from newsletter.content.story_line import (
     known_source,
@@ -81,6 +86,8 @@ def read_issue_file(text: str, *, known_sources: Iterable[str] = ()) -> ParsedIs
     problems = ProblemList()
     lines = text_lines(text)
     details, start = read_front_matter(lines, problems)
+    if "title" not in details.lines:
+        lines[start:] = with_hashes(lines[start:])
     parts = read_parts(lines, start, problems)
     _read_title(parts, details, problems)
     sections = _read_sections(parts, tuple(known_sources), problems)
@@ -95,7 +102,7 @@ def write_issue_file(content: IssueContent) -> str:
     """
     bodies = [text for section in content.sections for text in (section.body, *(one.body for one in section.stories))]
     shared = shared_keys(bodies)
-    sections = (_written_section(section, shared) for section in content.sections)
+    sections = (_written_section(section, shared, is_first=not at) for at, section in enumerate(content.sections))
     text = "\n".join([write_front_matter(content), *sections])
     if read_issue_file(text).content != content:
         sentence = translatable("This issue cannot be exported as a file without changing it.")
@@ -111,7 +118,7 @@ def _read_title(parts: Sequence[Part], details: IssueDetails, problems: ProblemL
     for index, part in enumerate(parts):
         if part.kind != "title":
             continue
-        if index > 1:
+        if any(before.kind not in ("start", "picture") for before in parts[:index]):
             sentence = translatable("Only the title at the top has one #. Write ## or ### here.")
             problems.error(part.number, sentence)
         elif details.values.setdefault("title", part.words) != part.words:
@@ -125,25 +132,43 @@ def _read_sections(
     parts: Sequence[Part], known_sources: Sequence[str], problems: ProblemList
 ) -> tuple[SectionContent, ...]:
     sections: list[SectionContent] = []
+    begun: dict[int, int] = {}  # the line of each section
     for part in parts:
-        if part.kind == "section":
-            pictures = part.pictures(problems) if "image" not in FIELDS_OF_KIND[part.block].fields else []
-            sections += [_section(part, problems), *pictures]
-        elif part.kind == "story":
+        if part.kind == "story":
             pictures = part.pictures(problems)
+            if not sections:
+                sections.append(SectionContent(kind=SectionKind.TEXT))
             story = _story(part, known_sources, problems)
-            if sections:
-                sections[-1] = replace(sections[-1], stories=(*sections[-1].stories, story))
-            else:
-                sentence = translatable("This story has no section. Add a line such as “## News” above it.")
-                problems.error(part.number, sentence)
+            sections[-1] = replace(sections[-1], stories=(*sections[-1].stories, story))
             sections += pictures
-        elif without_comments(part.body(problems)).text.strip():
-            sentence = translatable("This text has no section. Add a line such as “## Welcome” above it.")
-            problems.error(part.number + 1, sentence)
-    for section, after in zip(sections, [*sections, None][1:], strict=True):
+            continue
+        if part.kind == "section":
+            begun[len(sections)] = part.number
+        sections += _section_and_pictures(part, problems) if part.kind == "section" else _text_of(part, problems)
+    for number, (section, after) in enumerate(zip(sections, [*sections, None][1:], strict=True)):
+        if number in begun and _is_empty_text(section):
+            problems.error(begun[number], next(fault for _, fault in section_faults(section)))
         _note_empty(section, after, parts, problems)
-    return tuple(sections)
+    return tuple(section for section in sections if not _is_empty_text(section))
+
+
+def _is_empty_text(section: SectionContent) -> bool:
+    """Whether it is a text block of comments only; one without text may hold stories."""
+    return section.kind is SectionKind.TEXT and is_blank(section.body) and not section.stories
+
+
+def _text_of(part: Part, problems: ProblemList) -> Iterator[SectionContent]:
+    """The text outside all sections, which is a text block; and the image before it."""
+    if part.picture:
+        yield part.picture
+    if body := part.body(problems):
+        yield SectionContent(kind=SectionKind.TEXT, body=body)
+
+
+def _section_and_pictures(part: Part, problems: ProblemList) -> Iterator[SectionContent]:
+    pictures = part.pictures(problems) if "image" not in FIELDS_OF_KIND[part.block].fields else []
+    yield _section(part, problems)
+    yield from pictures
 
 
 def _section(part: Part, problems: ProblemList) -> SectionContent:
@@ -171,7 +196,8 @@ def _block_of(part: Part, problems: ProblemList) -> SectionContent:
     )
     _note_links(problems, part.number, (*part.story.other_links, *links))
     reported_with_line = {fault for _, fault in body_faults(block.body)}
-    for _, fault in section_faults(block):
+    may_be_empty = block.kind is SectionKind.TEXT and is_blank(block.body)  # if stories follow
+    for _, fault in () if may_be_empty else section_faults(block):
         if fault not in reported_with_line:
             problems.error(part.number, fault)
     if part.story.has_hover_text:
@@ -181,6 +207,7 @@ def _block_of(part: Part, problems: ProblemList) -> SectionContent:
 
 def _story(part: Part, known_sources: Sequence[str], problems: ProblemList) -> StoryContent:
     (source, links), body = read_words(part.story.rest), part.body(problems)
+    body = "\n\n".join(text for text in (part.story.after, body) if text)
     if part.is_bold_line and not body:
         source, body, links = _source_and_text(part, known_sources, problems)
     story = StoryContent(title=part.story.title, url=part.story.url, source=source, body=body)
@@ -241,8 +268,9 @@ def _check(problems: ProblemList, number: int, name: FieldName, value: str) -> N
 # Writing: the canonical form.
 
 
-def _written_section(section: SectionContent, shared: set[str]) -> str:
-    parts = [_written_part(_written_section_line(section), section.body, shared)]
+def _written_section(section: SectionContent, shared: set[str], *, is_first: bool) -> str:
+    heading = "" if is_first and section.kind is SectionKind.TEXT else _written_section_line(section)
+    parts = [_written_part(heading, section.body, shared)] if heading or section.body else []
     parts += [_written_part(_written_story_line(story), story.body, shared) for story in section.stories]
     return "\n".join(parts)
 
@@ -259,7 +287,7 @@ def _written_story_line(story: StoryContent) -> str:
 
 def _written_part(heading: str, body: str, shared: set[str]) -> str:
     below = write_body(body, is_structure=_structure_test(body, shared))
-    return f"{heading}\n{below}\n" if below else f"{heading}\n"
+    return "\n".join([*filter(None, (heading, below)), ""])
 
 
 def _structure_test(body: str, shared: set[str]) -> Callable[[str], bool]:

@@ -42,10 +42,12 @@ _KINDS = {kind.value: kind for kind in SectionKind}
 class Part:
     """A heading with the lines below it, up to the next heading."""
 
-    kind: Literal["start", "title", "section", "story"]
+    kind: Literal["start", "title", "section", "story", "text", "picture"]
+    """`text` is what follows a heading without a link below a story, `picture` an image and the text after it."""
     number: int
     words: str = ""
     block: SectionKind = SectionKind.SECTION
+    picture: SectionContent | None = None
     story: StoryLine = field(default_factory=lambda: StoryLine(title="", url="", rest=""))
     is_bold_line: bool = False
     links: tuple[str, ...] = ()
@@ -55,6 +57,12 @@ class Part:
     """For each line, whether it is in a code block or a comment."""
     numbers: list[int] = field(default_factory=list)
     """The number of each line in the file, from 1."""
+
+    @property
+    def may_have_headings(self) -> bool:
+        """Whether headings without a link belong to its text, and images on a line of their own divide it."""
+        is_text = self.kind == "section" and self.block in (SectionKind.SECTION, SectionKind.TEXT)
+        return is_text or self.kind in ("start", "title", "text", "picture")
 
     def image(self) -> tuple[str, str]:
         """Address and description of the image in the first line, which is removed; empty if there is none."""
@@ -116,9 +124,15 @@ def read_parts(lines: Sequence[str], start: int, problems: ProblemList) -> list[
     for at, line in enumerate(below):
         number = start + at + 1
         part = None if literal[at] else _part_beginning(line, number, problems, targets, in_headings)
+        if part is None and not literal[at] and "](" in line and parts[-1].may_have_headings:
+            part = _picture_part(line, number, problems)
+        if part and part.kind == "text" and parts[-1].may_have_headings:
+            part, line = None, f"#{line}"
         if part:
             parts.append(part)
-            continue
+            if part.kind != "text":
+                continue
+            line = f"#{line}"
         parts[-1].lines.append(line)
         parts[-1].literal.append(literal[at])
         parts[-1].numbers.append(number)
@@ -167,9 +181,12 @@ def _part_beginning(
     words = heading[2] or ""
     try:
         if len(heading[1]) == 3:
-            words, key = with_address(words, targets)
+            with_target, key = with_address(words, targets)
+            story = read_story_line(with_target)
+            if story.title and not (story.url or story.rest or story.is_link):
+                return Part("text", number)
             used.add(key)
-            return Part("story", number, story=read_story_line(words))
+            return Part("story", number, story=story)
         used.update(_keys_in(words, targets))
         if len(heading[1]) == 1:
             title, links = read_heading(words, targets)
@@ -212,6 +229,14 @@ def _picture(line: str) -> SectionContent | None:
     address, description, target = linked or (*(image or ("", "")), "")
     block = SectionContent(kind=SectionKind.IMAGE, image=address, alt=description, url=target)
     return None if any(section_faults(block)) else block
+
+
+def _picture_part(line: str, number: int, problems: ProblemList) -> Part | None:
+    block = _picture(line)
+    if block is None:
+        return None
+    problems.warn(number, translatable("This image became an image block between the texts around it."))
+    return Part("picture", number, picture=block)
 
 
 def _share(

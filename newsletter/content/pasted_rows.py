@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from newsletter.content.document import SectionContent, StoryContent
+from newsletter.content.document import SectionContent, SectionKind, StoryContent
 from newsletter.content.issue_file import read_issue_file
 from newsletter.content.problems import IssueFileError
 from newsletter.content.story_line import StoryLineError, read_story_line
@@ -17,7 +17,6 @@ _STORY_ALONE = re.compile(r"^(?=\[[^\n]+\]\()")
 #: What stands between a title and a bare address.
 _BETWEEN = " \t:–—-|·("
 _HEADER = "---\ntitle: Pasted\ndate: 2026-01-01\n---\n"
-_HEADING = "## Pasted\n"
 
 
 def pasted_rows(text: str) -> tuple[SectionContent | StoryContent, ...]:
@@ -54,14 +53,13 @@ def _linked_story(line: str) -> StoryContent | None:
 def _written(text: str) -> Iterator[SectionContent | StoryContent]:
     """The parts of an issue file without front matter; its stories may stand above all sections."""
     text = _STORY_ALONE.sub("### ", text.strip())
-    for before, is_headed in ((_HEADER, True), (_HEADER + _HEADING, False)):
-        try:
-            sections = read_issue_file(before + text + "\n").content.sections
-        except IssueFileError:
-            continue
-        if is_headed or (sections and sections[0].stories and not sections[0].body):
-            for index, section in enumerate(sections):
-                if is_headed or index:
-                    yield replace(section, stories=())
-                yield from section.stories
-            return
+    try:
+        sections = read_issue_file(_HEADER + text + "\n").content.sections
+    except IssueFileError:
+        return
+    if not any(section.stories or section.kind is not SectionKind.TEXT for section in sections):
+        return  # running text
+    for section in sections:
+        if section.kind is not SectionKind.TEXT or section.body:
+            yield replace(section, stories=())
+        yield from section.stories

@@ -28,6 +28,7 @@ _LINK = re.compile(
     r"""(?P<hover>[ \t]+(?:"[^"]*"|'[^']*'))?[ \t]*\)"""
 )
 _SOURCE_AFTER_LINK = re.compile(r"[ \t]+[·•|–—-](?:[ \t]+(?P<rest>.*))?", re.DOTALL)
+_BY_AFTER_LINK = re.compile(r"[ \t]+by[ \t]+(?P<rest>[^\s.,;:!?\[\]()<>*_`][^.,;:!?\[\]()<>*_`]{0,60})", re.IGNORECASE)
 _SOURCE_AFTER_TITLE = re.compile(r"(?P<title>.*[^ \t])[ \t]+·[ \t]+(?P<rest>[^ \t].*)", re.DOTALL)
 _KIND = re.compile(r"(?:\A|(?P<before>.*)[ \t])\{(?P<kind>[a-z][a-z -]*)\}", re.DOTALL | re.IGNORECASE)
 _SOURCE_ALONE = re.compile(r"·[ \t]+(?P<rest>[^ \t].*)", re.DOTALL)
@@ -67,6 +68,10 @@ class StoryLine:
     has_hover_text: bool = False
     other_links: tuple[str, ...] = ()
     """Addresses in the title beside `url`."""
+    is_link: bool = False
+    """Whether it is written as a link; `[Title]()` has no address."""
+    after: str = ""
+    """Markdown after the link that is no source: the beginning of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ def write_section_line(section: SectionContent) -> str:
     if section.source and not (section.title or section.url):
         line = f"· {_written_source(section.source)}"
     else:
-        line = write_story_line(StoryContent(title=section.title, url=section.url, source=section.source))
+        line = _written_line(StoryContent(title=section.title, url=section.url, source=section.source))
     return f"{line} {{{section.kind}}}".lstrip(" ")
 
 
@@ -174,11 +179,11 @@ def write_image_line(address: str, description: str) -> str:
 def read_story_line(text: str) -> StoryLine:
     """Parse `[Title](address) · Source`, or `Title · Source` for a story without an address.
 
-    Raises StoryLineError for a broken link, or for text after the link that is not a source.
+    After the link, ` by Ada` is a source, too; any other text is in `after`. Raises StoryLineError for a broken link.
     """
     text = _without_closing_hashes(trimmed(text))
     if link := _LINK.match(text):
-        return _linked(link, text[link.end() :])
+        return _linked(link, text[link.end() :], may_go_on=True)
     if text.startswith("[") and "](" in text:
         raise StoryLineError(
             translatable("The link cannot be parsed. Write it as [Title](https://…), without spaces in the address.")
@@ -201,8 +206,15 @@ def read_bold_story_line(text: str) -> StoryLine | None:
 
 
 def write_story_line(story: StoryContent) -> str:
-    """The line of `story`; parsing it gives the same title, address and source."""
-    in_link = story.url or (story.source and story.title != story.title.strip()) or (story.source and not story.title)
+    """The line of `story`; parsing it gives the same title, address and source.
+
+    A title alone is written as a link without an address: a heading without a link is part of a text.
+    """
+    return _written_line(story, in_link=bool(story.title and not story.source))
+
+
+def _written_line(story: StoryContent, *, in_link: bool = False) -> str:
+    in_link |= bool(story.url or (story.source and (not story.title or story.title != story.title.strip())))
     if in_link:
         words = _written(_MARKS_IN_LINK_TITLE, story.title, lambda written: read_words(trimmed(written))[0])
         title = f"[{words}]({_address(story.url)})"
@@ -260,9 +272,10 @@ def _without_closing_hashes(text: str) -> str:
     return trimmed(_CLOSING_HASHES.sub("", text))
 
 
-def _linked(link: re.Match[str], after: str) -> StoryLine:
-    source = _SOURCE_AFTER_LINK.fullmatch(after)
-    if after.strip(" \t") and source is None:
+def _linked(link: re.Match[str], after: str, *, may_go_on: bool = False) -> StoryLine:
+    source = _SOURCE_AFTER_LINK.fullmatch(after) or (_BY_AFTER_LINK.fullmatch(after) if may_go_on else None)
+    more = "" if source else after.strip(" \t")
+    if more and not may_go_on:
         raise StoryLineError(
             translatable(
                 "“{text}” after the link is not a source. Write ` · ` and the source after the link.",
@@ -276,6 +289,8 @@ def _linked(link: re.Match[str], after: str) -> StoryLine:
         url=unescape(link["bare"] if link["angle"] is None else link["angle"]),
         rest=(source["rest"] or "") if source else "",
         has_hover_text=link["hover"] is not None,
+        is_link=True,
+        after=more,
     )
 
 

@@ -13,7 +13,7 @@ from newsletter.content.lines import count_words, is_blank
 from newsletter.content.links import link_key
 from newsletter.content.merge_faults import Names
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
-from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
+from newsletter.preflight.places import WHOLE_ISSUE, place_of_story, placed_bodies, placed_sections, placed_stories
 from newsletter.rendering.words import WORDS_PER_MINUTE
 
 FAMILY = "content"
@@ -22,7 +22,8 @@ LONG_ISSUE_WORDS = 5_000
 
 
 def check_content(inspection: Inspection) -> Iterator[Finding]:
-    """Errors: no content; a story without title or link; a part without a required field."""
+    """Errors: no content; a story without title or link, or without text beside
+    stories with text; a part without a required field."""
     content = inspection.content
     if not _has_content(content):
         sentence = translatable("The issue has no content. Add a story or a text.")
@@ -30,8 +31,11 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
     for (place, section), after in zip(placed_sections(content), [*content.sections, None][1:], strict=True):
         is_above_image = after is not None and after.kind is SectionKind.IMAGE
         yield from _check_section(section, place, inspection.merge_names, is_above_image=is_above_image)
-    for place, story in placed_stories(content):
-        yield from _check_story(story, place, inspection.merge_names)
+    for section_place, section in placed_sections(content):
+        has_texts = any(not is_blank(story.body) for story in section.stories)
+        for number, story in enumerate(section.stories, start=1):
+            place = place_of_story(section_place, number)
+            yield from _check_story(story, place, inspection.merge_names, needs_text=has_texts)
     for place, body in placed_bodies(content):
         yield from _check_markdown(body, place)
     yield from _check_duplicates(content)
@@ -68,7 +72,8 @@ def _check_section(section: SectionContent, place: str, names: Names, *, is_abov
         )
 
 
-def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Finding]:
+def _check_story(story: StoryContent, place: str, names: Names, *, needs_text: bool) -> Iterator[Finding]:
+    """`needs_text` is False in a list of stories that all have none: their titles and links are the content."""
     name = story.title.strip() or place
     if not story.title.strip():
         yield error(
@@ -84,12 +89,12 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             place,
             translatable("The story “{story}” has no link. Add the address of its source.", story=name),
         )
-    if is_blank(story.body):
-        yield warning(
+    if is_blank(story.body) and (needs_text or story.body.strip()):
+        yield error(
             FAMILY,
             "story_without_text",
             place,
-            translatable("The story “{story}” has no text: only its title is shown.", story=name),
+            translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
         )
     yield from _check_story_fields(story, place, names)
     words = count_words(story.body)

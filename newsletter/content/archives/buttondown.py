@@ -12,6 +12,7 @@ from newsletter.config.translatable import translatable
 from newsletter.content.archives.dates import read_time
 from newsletter.content.archives.files import read_text
 from newsletter.content.archives.item import ArchiveError, ArchiveFiles, ArchiveItem, UnreadItem, Visibility
+from newsletter.content.archives.markdown_source import without_active_html
 from newsletter.content.archives.past_issue import PastIssue, built, issue_from_html
 from newsletter.content.archives.tables import columns_of, csv_rows, json_of, paths_with, rows_of, text_of
 from newsletter.content.archives.templates import without_tags
@@ -23,7 +24,6 @@ _HTML = re.compile(
 _HAS_BLOCKS = re.compile(
     r"<(?:p|div|h[1-6]|table|ul|ol|li)\b[^>]*>.*</(?:p|div|h[1-6]|table|ul|ol|li)>", re.I | re.DOTALL
 )
-_KRAMDOWN = re.compile(r"^[ \t]*\{:[^{}\n]*\}[ \t]*$", re.MULTILINE)
 _DRAFTS = {"draft", "scheduled", "managed_by_rss", "about_to_send", "paused", "errored", "suppressed", "throttled"}
 _PRIVATE = {
     "premium",
@@ -112,7 +112,8 @@ class ButtondownArchive:
         past.notes += notes
         if is_html(text, mode[1] if mode else ""):
             return issue_from_html(past, text, keeps_counters=self.keeps_counters)
-        past.markdown = _KRAMDOWN.sub("", text)
+        past.markdown, notes = without_active_html(text)
+        past.notes += notes
         return built(past, keeps_counters=self.keeps_counters)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from newsletter.config.translatable import translatable
 from newsletter.content.archives.dates import read_time
 from newsletter.content.archives.item import ArchiveFiles, ArchiveItem, UnreadItem, Visibility
+from newsletter.content.archives.markdown_source import without_active_html
 from newsletter.content.archives.past_issue import PastIssue, built, issue_from_html
 from newsletter.content.archives.tables import json_of, paths_with, rows_of, text_of
 from newsletter.content.archives.templates import without_tags
@@ -63,7 +64,8 @@ class ListmonkArchive:
         )
         kind = text_of(row, "content_type")
         if kind == "markdown":
-            past.markdown = text
+            past.markdown, notes = without_active_html(text)
+            past.notes += notes
         elif kind == "plain":
             past.markdown = "\n".join(plain_to_markdown(line) for line in text.splitlines())
         else:

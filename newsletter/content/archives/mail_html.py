@@ -23,8 +23,9 @@ from newsletter.content.html_text import one_line
 from newsletter.content.html_tree import MAX_CHARACTERS, is_data_table, name_of, parsed_html
 from newsletter.content.links import is_allowed_in_text
 
-MAX_NOTED = 20_000
-_HIDDEN = re.compile(r"display:\s*none|mso-hide:\s*all|(?:max-height|font-size):\s*0(?:px)?\s*(?:;|$)")
+#: Characters of the reference to a footnote, such as `[12]`.
+MAX_REFERENCE = 6
+_HIDDEN = re.compile(r"display:\s*none|mso-hide:\s*all")
 _TINY = re.compile(r"[0-3](?:px)?")
 _EMBEDS = ("iframe", "video", "audio", "embed", "object")
 _SOURCES = ("src", "data", "data-src", "data-url")
@@ -99,6 +100,7 @@ def tree_of(html: str) -> Any:
 
 def markdown_of(tree: Any, left_out: LeftOut, *, base_url: str = "", keeps_counters: bool = True) -> str:
     """The tree as Markdown with headings at their levels. The tree is changed."""
+    footnotes_as_markdown(tree)
     drop_hidden(tree, left_out)
     embeds_as_links(tree)
     flatten_layout(tree)
@@ -119,6 +121,47 @@ def footnote_mark(number: str) -> Any:
 def footnote_text(number: str) -> Any:
     """The paragraph of a footnote, without its text."""
     return element("p", f"\ue023{number}\ue024")
+
+
+def footnotes_as_markdown(tree: Any) -> None:
+    """Write footnotes as Markdown does: references to an element that refers back to them."""
+    places = {str(node.get("id")): node for node in tree.iter() if node.get("id")}
+    notes: dict[Any, str] = {}
+    for anchor in list(tree.iter("a")):
+        href = anchor.get("href") or ""
+        note = places.get(href[1:]) if href.startswith("#") else None
+        if note is None or name_of(note) not in {"li", "p", "div"} or note in anchor.iterancestors():
+            continue
+        own = anchor.get("id") or anchor.getparent().get("id") or ""
+        backs = [one for one in note.iter("a") if own and one.get("href") == f"#{own}"]
+        if len(words_of(anchor)) > MAX_REFERENCE or not (backs or note in notes):
+            continue
+        number = notes.setdefault(note, str(len(notes) + 1))
+        parent = anchor.getparent()
+        is_alone = name_of(parent) == "sup" and words_of(parent) == words_of(anchor)
+        replace_with(parent if is_alone else anchor, footnote_mark(number))
+        for back in backs:
+            replace_with(back)
+    for note, number in notes.items():
+        made = footnote_text(number)
+        replace_with(note)
+        made.append(on_one_line(note))
+        tree.append(made)
+    for listing in list(tree.iter("ol", "ul")) if notes else ():
+        if not len(listing) and not words_of(listing):
+            replace_with(listing)
+
+
+def on_one_line(content: Any) -> Any:
+    """The blocks in an element as running text, in place."""
+    content.tail = None
+    for node in list(content.iter("p", "div", "li", "ul", "ol", "blockquote")):
+        if node is not content:
+            node.text = f" {node.text or ''}"
+            node.tail = f" {node.tail or ''}"
+            node.tag = "span"
+    content.tag = "span"
+    return content
 
 
 def has_class(node: Any, *names: str) -> bool:
@@ -209,23 +252,8 @@ def host_of(url: str) -> str:
 def drop_hidden(tree: Any, left_out: LeftOut) -> None:
     """Remove what mails hide, such as the preheader."""
     for node in list(tree.iter()):
-        style = (node.get("style") or "").lower()
-        if (
-            style
-            and _HIDDEN.search(style)
-            and node is not tree
-            and node.getparent() is not None
-            and not _holds_most(node)
-        ):
+        if _HIDDEN.search((node.get("style") or "").lower()) and node.getparent() is not None:
             left_out.drop(node)
-
-
-def _holds_most(node: Any) -> bool:
-    """Whether an element holds blocks: some mails set a size of zero around all text, and sizes in it."""
-    style = (node.get("style") or "").lower()
-    return (
-        "font-size" in style and "display" not in style and any(name_of(one) in {"p", "table"} for one in node.iter())
-    )
 
 
 def embeds_as_links(tree: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.archives.item import ArchiveNote
@@ -23,6 +24,7 @@ from newsletter.content.html_tree import NOT_SHOWN
 from newsletter.content.issue_parts import Part, read_parts
 from newsletter.content.lines import is_blank, is_escaped, read_body, scan_lines, text_lines, without_comments
 from newsletter.content.markdown import plain_words
+from newsletter.content.markdown_parser import parse_markdown
 from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.problems import ProblemList
 from newsletter.content.story_line import (
@@ -39,6 +41,7 @@ from newsletter.content.story_line import (
 _HEADING = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
 _SETEXT = re.compile(r" {0,3}(=+|-{3,})[ \t]*")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_NAMELESS = re.compile(r"!\[\]\((?P<url>[^()\s]+)\)")
 _BRACE = re.compile(r"(?<!\\)\{")
 _MERGE_TAG = re.compile(r"(?<!\\)\*\|")
 _IMAGES = re.compile(r"(?:\[?!\[(?:\\.|[^\\\[\]])*\]\([^()\s]+\)(?:\]\([^()\s]+\))?[ \t]*){2,}")
@@ -78,6 +81,7 @@ def sections_of(markdown: str, *, title: str, has_comments: bool = False) -> Iss
     problems = ProblemList()
     for part in read_parts(lines, 0, problems):
         _add_part(part, title, made)
+    _without_rules_at_ends(made.sections)
     if has_comments:
         _note_comments(text, made)
         _note_texts(made)
@@ -173,11 +177,21 @@ def _note_links(links: Sequence[str], number: int, made: IssueParts) -> None:
         made.notes.append(ArchiveNote(sentence, number))
 
 
+def _without_rules_at_ends(sections: list[SectionContent]) -> None:
+    """Lines across the page above all and below all text separate it from nothing."""
+    if sections and not sections[-1].stories:
+        sections[-1] = replace(sections[-1], body=re.sub(r"(?:(?:\A|\n\n)---)+\Z", "", sections[-1].body))
+    if sections:
+        sections[0] = replace(sections[0], body=re.sub(r"\A(?:---\n\n)+", "", sections[0].body))
+    sections[:] = [one for one in sections if one.kind != SectionKind.TEXT or one.body.strip() or one.stories]
+
+
 # Parts become sections.
 
 
 def _add_part(part: Part, title: str, made: IssueParts) -> None:
-    first, *pieces = _pieces_of(part, title, made)
+    definitions = _taken_definitions(part)
+    first, *pieces = _with_definitions(list(_pieces_of(part, title, made)), definitions)
     text, *more = _pieces(_safe_body(str(first))) or [""]
     if part.kind in ("section", "title"):
         made.sections.append(SectionContent(title=part.words, body=text))
@@ -194,6 +208,45 @@ def _add_part(part: Part, title: str, made: IssueParts) -> None:
             made.sections.append(piece)
         else:
             made.add_text(piece)
+
+
+def _taken_definitions(part: Part) -> dict[str, str]:
+    """The link definitions and footnotes of a part, by key, which are removed from its lines."""
+    if not any("]:" in line for line in part.lines):
+        return {}
+    is_free = [is_literal or is_escaped(line) for line, is_literal in zip(part.lines, part.literal, strict=True)]
+    found: dict[str, str] = {}
+    for one in find_definitions(part.lines, is_free):
+        found.setdefault(one.key, read_body(part.lines[one.first : one.end], part.literal[one.first : one.end]))
+        for at in range(one.first, one.end):
+            part.lines[at] = ""
+    return found
+
+
+def _with_definitions(pieces: list[str | SectionContent], definitions: Mapping[str, str]) -> list[str | SectionContent]:
+    """Each text with the definitions that it uses; the last text gets those that no text uses."""
+    unused = dict(definitions)
+    for at, piece in enumerate(pieces if definitions else []):
+        if not isinstance(piece, str):
+            continue
+        wanted = _used_in(piece, definitions)
+        pieces[at] = "\n\n".join([piece, *(definitions[key] for key in definitions if key in wanted)])
+        unused = {key: text for key, text in unused.items() if key not in wanted}
+    if unused:
+        last = max(at for at, piece in enumerate(pieces) if isinstance(piece, str))
+        pieces[last] = "\n\n".join([str(pieces[last]), *unused.values()])
+    return pieces
+
+
+def _used_in(text: str, definitions: Mapping[str, str]) -> set[str]:
+    """The keys that a text uses, and those that its footnotes use."""
+    found: set[str] = set()
+    waiting = [text]
+    while waiting:
+        new = parse_markdown(waiting.pop(), as_written=True).missing & set(definitions) - found
+        found |= new
+        waiting += [definitions[key].partition("]:")[2] for key in new if key.startswith("^")]
+    return found
 
 
 def _pieces_of(part: Part, title: str, made: IssueParts) -> Iterator[str | SectionContent]:
@@ -260,7 +313,11 @@ def _picture(line: str, caption: str, title: str, made: IssueParts) -> SectionCo
 
 
 def _safe_body(text: str) -> str:
-    """A text without what bodies must not have: braces that would be filled are escaped."""
+    """A text without what bodies must not have: braces that would be filled are escaped.
+
+    A picture within running text is shown as its description, so that one without gets the name of its file.
+    """
+    text = _NAMELESS.sub(lambda found: f"![{_file_name(found['url'])}]({found['url']})", text)
     if is_blank(text) or not ("{" in text or "*|" in text):
         return text.strip("\n")
     lines = text.split("\n")
@@ -273,6 +330,10 @@ def _safe_body(text: str) -> str:
             "".join({"{": "(", "}": ")"}.get(letter, letter) for letter in safe).replace("*|", "(").replace("|*", ")")
         )
     return safe
+
+
+def _file_name(url: str) -> str:
+    return re.sub(r"[^\w .-]", " ", unquote(url.partition("?")[0].rstrip("/").rsplit("/", 1)[-1])).strip() or "…"
 
 
 def _encoded(url: str) -> str:

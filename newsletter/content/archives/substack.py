@@ -28,6 +28,7 @@ from newsletter.content.archives.mail_html import (
     has_class,
     host_of,
     link,
+    on_one_line,
     picture,
     replace_with,
     tree_of,
@@ -69,12 +70,12 @@ class SubstackArchive:
         seen: set[str] = set()
         try:
             for number, row in csv_rows(files, listed):
-                seen.add(row.get("post_id", ""))
+                seen.add(row.get("post_id", "").partition(".")[0])
                 yield self._post(files, f"{listed}, row {number}", row, pages)
         except ArchiveError as error:
             yield UnreadItem(str(listed), error.args[0], True)
         for stem, path in pages.items():
-            if stem not in seen and re.match(r"\d+\.", stem):
+            if stem.partition(".")[0] not in seen and re.match(r"\d+\.", stem):
                 yield UnreadItem(str(path), translatable("This post is not in the list of posts."), True)
 
     def _post(
@@ -84,14 +85,17 @@ class SubstackArchive:
         title = html.unescape(row.get("title", ""))
         if kind not in _TYPES:
             return UnreadItem(place, translatable("“{title}” is a {kind} and no issue.", title=title, kind=kind), False)
-        if post_id not in pages:
+        page = pages.get(post_id) or next(
+            (path for stem, path in pages.items() if stem.startswith(f"{post_id}.")), None
+        )
+        if page is None:
             sentence = translatable(
                 "The text of “{title}” is not in the export: the file posts/{name}.html is missing. Export again.",
                 title=title,
                 name=post_id,
             )
             return UnreadItem(place, sentence, True)
-        slug = post_id.partition(".")[2]
+        slug = page.stem.partition(".")[2]
         published = is_true(row.get("is_published"))
         past = PastIssue(
             key=post_id,
@@ -106,7 +110,7 @@ class SubstackArchive:
             unknown={key: value for key, value in row.items() if key in {"type", "audience", "podcast_url"} and value},
         )
         try:
-            past.tree = tree_of(read_text(files, pages[post_id]))
+            past.tree = tree_of(read_text(files, page))
         except TooLongError:
             return too_long(place)
         except ArchiveError as error:
@@ -280,7 +284,7 @@ def _read_footnotes(tree: Any) -> None:
         if not number or not contents:
             continue
         made = footnote_text(number)
-        made.append(_as_line(contents[0]))
+        made.append(on_one_line(contents[0]))
         replace_with(note, made)
 
 
@@ -291,15 +295,3 @@ def _number_of(node: Any) -> str:
                 return found[1]
     words = words_of(node)
     return words if words.isdigit() else ""
-
-
-def _as_line(content: Any) -> Any:
-    """The content of a footnote as text on one line."""
-    content.tail = None
-    for node in list(content.iter("p", "div", "li", "ul", "ol", "blockquote")):
-        if node is not content:
-            node.text = f" {node.text or ''}"
-            node.tail = f" {node.tail or ''}"
-            node.tag = "span"
-    content.tag = "span"
-    return content

@@ -29,6 +29,7 @@ _MERGE_OPENS = re.compile(r"^(?:IF|IFNOT|INTERESTED|UNSUBSCRIBED|FEEDBLOCK|RSSIT
 _ALWAYS_SHOWN = re.compile(r"^\s*(?:raw|verbatim|block)\b", re.IGNORECASE)
 _BEFORE_TAG = re.compile(r"[ \t]*\ue020(?=\s*[,.!?;:])|\ue020")
 _IN_ADDRESS = re.compile(r"(?:href|src)\s*=\s*(?:\\?[\"'])?[^\"'>\s]*$|\]\([^()\s]*$", re.IGNORECASE)
+_WHOLE = re.compile(r"(?:(?:href|src)\s*=\s*(?:\\?[\"'])?|\]\(<?)$", re.IGNORECASE)
 _AT_LINK = re.compile(r"(https?://[^\s\"'<>]+?)@TrackLink\b")
 MAX_NOTED = 20_000
 
@@ -91,8 +92,8 @@ def _value(words: str, found: re.Match[str], text: str, result: _Result, filled:
     if quoted := _QUOTED.match(words):
         return quoted[1]
     if _IN_ADDRESS.search(text, max(0, found.start() - 2_000), found.start()):
-        is_start = text[found.start() - 1 : found.start()] in {'"', "'", "(", "="}
-        return f"{MERGE_LINK}{re.sub(r'[^A-Za-z_]', '', words)}" if is_start else ""
+        is_whole = _WHOLE.search(text, max(0, found.start() - 20), found.start())
+        return f"{MERGE_LINK}{re.sub(r'[^A-Za-z_]', '', words)}" if is_whole else ""
     result.values.append(found[0])
     return "\ue020"
 

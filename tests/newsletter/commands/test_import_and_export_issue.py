@@ -54,7 +54,7 @@ def test_an_invalid_file_lists_every_error_and_changes_nothing(tmp_path: Path) -
 
     sentence, listed = failed_run("import_issue", str(file))
 
-    assert sentence == "Nothing was imported: 4 errors to fix."
+    assert sentence == "Nothing was imported: 3 errors to fix."
     assert [line.split(": ")[0] for line in listed.splitlines()] == [
         f"{file}:1",
         f"{file}:1",

@@ -255,6 +255,6 @@ def test_every_guess_in_the_sample_is_reported_with_its_line() -> None:
 def test_long_lines_do_not_take_quadratic_time() -> None:
     started = time.thread_time()
     read_digest(digest_of("News#\n\n" + "a · " * 100_000), known_sources=["Mast", "Quay"])
-    read_issue_file("# T 2026-03-31\n## S\n### " + " " * 100_000 + "x\n" + "```x\n" * 20_000)
+    read_issue_file("# T 2026-03-31\n## S\n### " + " " * 100_000 + "x · y\n" + "```x\n" * 20_000)
 
     assert time.thread_time() - started < 60  # about two seconds; a quadratic reader needs many minutes

@@ -141,7 +141,8 @@ def test_an_image_on_its_own_line_becomes_an_image_block() -> None:
         StoryContent(title="T", source="S", body="One.\n\n\n\nTwo."),
         StoryContent(title="U", source="S", body="Three."),
     )
-    crane = SectionContent(kind=SectionKind.IMAGE, image="https://p.example/a.png", alt="A crane", stories=(first,))
+    crane = SectionContent(kind=SectionKind.IMAGE, image="https://p.example/a.png", alt="A crane")
+    text = SectionContent(kind=SectionKind.TEXT, body="Text.", stories=(first,))
     gauge = SectionContent(
         kind=SectionKind.IMAGE,
         image="https://p.example/b.png",
@@ -149,8 +150,8 @@ def test_an_image_on_its_own_line_becomes_an_image_block() -> None:
         url="https://g.example",
         stories=(second,),
     )
-    assert reading.content.sections == (SectionContent(title="News", body="Text."), crane, gauge)
-    assert [line for line, sentence in notes_of(reading) if "image block below" in sentence] == [7, 12]
+    assert reading.content.sections == (SectionContent(title="News"), crane, text, gauge)
+    assert [line for line, sentence in notes_of(reading) if "became an image block" in sentence] == [7, 12]
 
 
 @pytest.mark.parametrize(
@@ -174,10 +175,10 @@ def test_html_that_no_mail_shows_is_named_with_its_line() -> None:
     ]
 
 
-def test_a_title_that_yaml_cuts_is_named() -> None:
+def test_a_title_that_yaml_would_cut_is_whole_and_named() -> None:
     reading = read_issue_file("---\ntitle: Harbour Log #1\ndate: 2026-03-31 # Tuesday\nslug: t\n---\n## A\nx")
 
-    assert reading.content.title == "Harbour Log"
+    assert reading.content.title == "Harbour Log #1"
     [note] = reading.notes
     assert note.line == 2
     assert 'title: "Harbour Log #1"' in note.sentence

@@ -37,7 +37,7 @@ def test_other_text_makes_no_rows(text: str) -> None:
 
 
 def test_stories_with_their_texts_need_no_section_above_them() -> None:
-    text = "[A](https://a.example) · Post\n\nIts text.\n\n### B\n\nMore.\n\n## Deep dives\n\nA lead."
+    text = "[A](https://a.example) · Post\n\nIts text.\n\n### [B]()\n\nMore.\n\n## Deep dives\n\nA lead."
     assert pasted_rows(text) == (
         StoryContent(title="A", url="https://a.example", source="Post", body="Its text."),
         StoryContent(title="B", body="More."),

@@ -29,8 +29,24 @@ def test_a_complete_issue_has_no_findings() -> None:
     assert findings_of_family("content", inspected(PLAIN_ISSUE)) == []
 
 
-def test_an_issue_without_stories_is_an_error() -> None:
-    content = replace(PLAIN_ISSUE, sections=(SectionContent(title="Signal", body="x"),))
+@pytest.mark.parametrize(
+    "sections",
+    [
+        (SectionContent(kind=SectionKind.TEXT, body="An essay.\n\n## Its end\n\nThat was it."),),
+        (SectionContent(title="Links", body="- [One](https://a.example)\n- [Two](https://b.example)"),),
+        (SectionContent(kind=SectionKind.TEXT, stories=(replace(CRANE, body=""), replace(GAUGE, body=""))),),
+    ],
+)
+def test_an_essay_and_lists_of_links_are_issues(sections: tuple[SectionContent, ...]) -> None:
+    assert findings_of_family("content", inspected(replace(PLAIN_ISSUE, sections=sections))) == []
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [(), (SectionContent(kind=SectionKind.DIVIDER), SectionContent(kind=SectionKind.CONTENTS, title="In this issue"))],
+)
+def test_an_issue_with_nothing_to_read_is_an_error(sections: tuple[SectionContent, ...]) -> None:
+    content = replace(PLAIN_ISSUE, sections=sections)
     assert short(findings_of_family("content", inspected(content))) == [("error", "content", "")]
 
 
