@@ -212,9 +212,10 @@ def _occurrence(occurrence: Occurrence, issue: Issue | None) -> UpcomingSend:
 
 
 def _drafts() -> list[Row]:
-    """The issues that were edited last and have no send."""
+    """The issues that were edited last and have no send, without those that are only on the web."""
     in_use = Send.objects.current().filter(issue=OuterRef("pk"))
-    found = Issue.objects.filter(~Exists(in_use)).select_related("newsletter").order_by("-updated_at", "-pk")
+    drafts = Issue.objects.filter(~Exists(in_use)).exclude(state=IssueState.PUBLISHED)
+    found = drafts.select_related("newsletter").order_by("-updated_at", "-pk")
     return [
         Row(
             issue=issue,

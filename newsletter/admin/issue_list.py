@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
 from newsletter.models import IN_PROGRESS, Issue, IssueState, Send, SendState, Story
+from newsletter.models.web_pages import page_of
 from newsletter.reports.statistics import SendTotals, send_totals
 from subscribers.admin.filters import OfferedFiltersChangeList
 
@@ -69,12 +70,17 @@ def status_cell(issue: Issue) -> str:
 def when_cell(issue: Issue) -> str:
     """The time that matters in its status, with its zone."""
     send = issue.current_send
-    sentence, at = _time_of_send(send) if send else (_time_of_draft(issue), issue.updated_at)
+    sentence, at = _time_of_send(send) if send else _time_without_send(issue)
     if at is None:
         return "–"
     zone = send.time_zone if send else issue.newsletter.time_zone
     clock = in_zone(at, zone, short=True)
     return format_html('{}<span class="secondary">{} · {}</span>', sentence % {"time": from_now(at)}, clock, zone)
+
+
+def _time_without_send(issue: Issue) -> tuple[str, datetime.datetime | None]:
+    page = page_of(issue) if issue.is_published_without_send else None
+    return (_("Published %(time)s"), page.published_at) if page else (_time_of_draft(issue), issue.updated_at)
 
 
 def _time_of_draft(issue: Issue) -> str:
@@ -113,6 +119,7 @@ def action_cell(issue: Issue) -> str:
     label, page = {
         IssueState.DRAFT.value: (_("Edit"), "change"),
         IssueState.APPROVED.value: (_("Edit"), "change"),
+        IssueState.PUBLISHED.value: (_("Web version"), "web"),
         SendState.SCHEDULED.value: (_("Review"), "preview"),
         SendState.SENDING.value: (_("View progress"), "report"),
         SendState.PAUSED.value: (_("View progress"), "report"),

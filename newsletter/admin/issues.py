@@ -19,6 +19,7 @@ from newsletter.admin import (
     autosave,
     check,
     control,
+    correction,
     dry_run,
     editions,
     files,
@@ -35,6 +36,7 @@ from newsletter.admin import (
     revisions,
     schedule,
     test_mails,
+    web_version,
 )
 from newsletter.admin.compose import INBOX_CLIENTS, ComposeForm
 from newsletter.admin.pages import (
@@ -42,6 +44,7 @@ from newsletter.admin.pages import (
     SHARE_PERMISSION,
     Page,
     RequiredPermission,
+    main_page_url,
     may_see_recipients,
     page_url,
     redirect_with_message,
@@ -52,6 +55,7 @@ from newsletter.admin.unfinished import drop_unfinished
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
+from newsletter.sending.schedule import IssueRefused, refuse_published
 from subscribers.admin.filters import OfferedFilters
 
 if TYPE_CHECKING:
@@ -77,7 +81,12 @@ PAGES = (
     *files.PAGES,
     *gather.PAGES,
     *revisions.PAGES,
+    *web_version.PAGES,
+    *correction.PAGES,
 )
+
+#: Not for issues that were published on the web without a send.
+PAGES_OF_SENDING = (*schedule.PAGES, *dry_run.PAGES)
 
 
 class IssueAdmin(OfferedFilters, IssueModelAdmin):
@@ -92,7 +101,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
     change_list_template = "admin/newsletter/issue/list.html"
     list_display = ("name", "status_pill", "when", "recipients", "next_step")
     list_filter = (issue_list.StatusFilter, "newsletter")
-    list_select_related = ("newsletter",)
+    list_select_related = ("newsletter", "web_page")
     search_fields = ("title", "subject", "sections__stories__title")
     search_help_text = gettext_lazy("Searches titles, subjects and stories.")
     # The deliveries of every issue on the page are counted, and an issue may have a million.
@@ -132,6 +141,11 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             issue = get_object_or_404(Issue.objects.select_related("newsletter").with_send(), pk=pk)
             if not self._may(request, issue, page.required_permission):
                 raise PermissionDenied
+            if page in PAGES_OF_SENDING:
+                try:
+                    refuse_published(issue)
+                except IssueRefused as refused:
+                    return redirect_with_message(request, str(refused), main_page_url(issue), level=messages.WARNING)
             return page.view(request, issue, **named)
 
         return self.admin_site.admin_view(open_page)

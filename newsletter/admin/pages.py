@@ -64,7 +64,12 @@ def page_url(issue: Issue, page: str, *arguments: object) -> str:
 
 
 def main_page_url(issue: Issue) -> str:
-    """The URL of the main page for an issue's status: its report once sending starts, its compose page before."""
+    """The URL of the main page for an issue's status: its report once sending starts, its compose page before.
+
+    That of an issue that was published without a send is its web version.
+    """
+    if issue.is_published_without_send:
+        return page_url(issue, "web")
     return page_url(issue, "report" if issue.status in STARTED else "change")
 
 
@@ -72,7 +77,9 @@ def tabs_of(issue: Issue, current: str, request: HttpRequest) -> list[Tab]:
     """The tabs for the issue's status that the user may open, in the order of the workflow."""
     labels = {"change": _("Compose") if issue.is_editable else _("Content"), "preview": _("Preview")}
     if issue.status in STARTED:
-        labels["report"] = _("Report")
+        labels |= {"report": _("Report"), "web": _("Web version")}
+    elif issue.is_published_without_send:
+        labels["web"] = _("Web version")
     else:
         labels["check"] = _("Check")
         if request.user.has_perm(SEND_PERMISSION):

@@ -69,7 +69,7 @@ def publish_on_web(
 ) -> WebPage:
     """Publish the present content of a draft on the web, without a send; the issue can never be sent afterwards.
 
-    `published_at` is when readers first saw it, and is not in the future. `old_paths` are paths at its former home,
+    `published_at` is when visitors first saw it, and is not in the future. `old_paths` are paths at its former home,
     from which visitors are redirected. Raises IssueIsClosed unless it is a draft with content that was never
     scheduled or sent.
     """
@@ -108,10 +108,10 @@ def correct_web_version(
 ) -> WebVersion:
     """Show `content` on the issue's page from now on; its mails and its edition stay as they are.
 
-    `based_on` is the number of the version that the editor saw, as `version_number` gives it. `note` tells readers what
-    was corrected; only a minor correction has none. Without `shows_changes` readers do not see what was changed, now or
-    in earlier corrections. Subject and audience of the mail stay as sent, whatever `content` says. Raises a
-    ContentError, and then changes nothing.
+    `based_on` is the number of the version that the editor saw, as `version_number` gives it. `note` tells visitors
+    what was corrected; only a minor correction has none. Without `shows_changes` visitors do not see what was changed,
+    now or in earlier corrections. Subject and audience of the mail stay as sent, also if `content` has others. Raises
+    a ContentError, and then changes nothing.
     """
     note = " ".join(note.split())
     with transaction.atomic():
@@ -126,10 +126,10 @@ def correct_web_version(
                 )
             )
         before = shown_content(row)
-        after = _correction_of(before, content)
+        after = correction_of(before, content)
         if not is_minor and not note:
             raise CorrectionRefused(
-                translatable("Write a note that tells readers what was corrected, or mark the correction as minor.")
+                translatable("Write a note that tells visitors what was corrected, or mark the correction as minor.")
             )
         if len(note) > MAX_NOTE:
             raise CorrectionRefused(translatable("The note is longer than {limit} characters.", limit=MAX_NOTE))
@@ -169,6 +169,26 @@ def change_visibility(issue: Issue, target: Visibility, *, by: str, text: str = 
     return page
 
 
+def correction_of(before: IssueContent, content: IssueContent) -> IssueContent:
+    """`content` as the version of a page after `before`. Raises ContentIsUnfit or CorrectionRefused."""
+    content = with_plain_line_ends(content)
+    if (content.slug, content.date) != (before.slug, before.date):
+        raise CorrectionRefused(
+            translatable(
+                "The slug (“{slug}”) and the date ({date}) cannot be corrected: mails link to the page, and the "
+                "archive lists it there.",
+                slug=before.slug,
+                date=before.date.isoformat(),
+            )
+        )
+    after = replace(content, subject=before.subject, audience=before.audience)
+    if faults := tuple(content_faults(after)):
+        raise ContentIsUnfit(faults)
+    if after == before:
+        raise CorrectionRefused(translatable("Nothing was changed, so there is nothing to correct."))
+    return after
+
+
 def version_number(issue: Issue) -> int:
     """The number of the version that the page shows: 1 for what was mailed or imported."""
     page = page_of(issue)
@@ -195,7 +215,7 @@ def content_of_version(version: WebVersion) -> IssueContent:
 
 
 def corrected_contents(issue_pks: Iterable[int]) -> dict[int, IssueContent]:
-    """The content of those pages that were corrected, by issue, for whatever repeats issues; one query."""
+    """The content of those pages that were corrected, by issue, for digests that repeat issues; one query."""
     pages = WebPage.objects.filter(issue__in=list(issue_pks), version__isnull=False).select_related("version")
     return {page.issue_id: _read(page.version.content) for page in pages if page.version}
 
@@ -204,6 +224,11 @@ def taken_down(issue_pks: Iterable[int]) -> set[int]:
     """Those of the issues whose page was taken down; one query."""
     pages = WebPage.objects.filter(issue__in=list(issue_pks), visibility=Visibility.TAKEN_DOWN)
     return set(pages.values_list("issue", flat=True))
+
+
+def content_sha256(content: Mapping[str, Any]) -> str:
+    """The hash of content as it is stored, for any order of its keys."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _locked(issue: Issue) -> Any:
@@ -221,26 +246,6 @@ def _not_on_the_web(issue: Issue) -> NotOnTheWeb:
     )
 
 
-def _correction_of(before: IssueContent, content: IssueContent) -> IssueContent:
-    """`content` as a version of the page. Raises ContentIsUnfit or CorrectionRefused."""
-    content = with_plain_line_ends(content)
-    if (content.slug, content.date) != (before.slug, before.date):
-        raise CorrectionRefused(
-            translatable(
-                "The slug (“{slug}”) and the date ({date}) cannot be corrected: mails link to the page, and the "
-                "archive lists it there.",
-                slug=before.slug,
-                date=before.date.isoformat(),
-            )
-        )
-    after = replace(content, subject=before.subject, audience=before.audience)
-    if faults := tuple(content_faults(after)):
-        raise ContentIsUnfit(faults)
-    if after == before:
-        raise CorrectionRefused(translatable("Nothing was changed, so there is nothing to correct."))
-    return after
-
-
 def _make_page(row: Issue, *, by: str, visibility: Visibility, **fields: Any) -> WebPage:
     if visibility not in WEB_PAGE_MACHINE.initial_states:
         raise ValueError(f"A page is not made as {visibility}.")
@@ -256,11 +261,6 @@ def _add_version(
     return WebVersion.objects.create(
         issue=row, number=number, content=kept, sha256=content_sha256(kept), source=source, by=by[:150], **fields
     )
-
-
-def content_sha256(content: Mapping[str, Any]) -> str:
-    """The hash of content as it is stored, whatever the order of its keys."""
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _sender(row: Issue) -> str:

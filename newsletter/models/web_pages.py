@@ -1,14 +1,14 @@
 """Which issues have a page on the web, and which of them are in the archive: the one rule for all that is public.
 
 An issue has a page if it was sent, if it was cancelled after mails went out, which link to the page, or if it was
-published without being mailed. A page that was unlisted or taken down is in no list, whatever its send says.
+published without being mailed. A page that was unlisted or taken down is in no list, also if its send is public.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from newsletter.models.batch import Batch, BatchState
@@ -34,6 +34,8 @@ def reachable_sends() -> SendQuerySet:
 def public_issues() -> QuerySet[Any]:
     """Issues in the archive, newest first, each with `shown_at`, when it was published, and its web page, if any.
 
+    `send_state` is the state of its send, None if it was never mailed.
+
     Lists, feeds, sitemap, neighbours and the weekly digest ask this query and no other.
     """
     sent = Q(pk__in=Send.objects.public().order_by().values("issue"))
@@ -54,7 +56,7 @@ def _dated(issues: QuerySet[Any]) -> QuerySet[Any]:
     # At most one send of an issue has started and is not withdrawn, so the join adds no rows.
     started = FilteredRelation("sends", condition=Q(sends__state__in=STARTED))
     at = Coalesce("web_page__published_at", "started__started_at")
-    dated: QuerySet[Any] = issues.annotate(started=started).annotate(shown_at=at)
+    dated: QuerySet[Any] = issues.annotate(started=started).annotate(shown_at=at, send_state=F("started__state"))
     return dated.select_related("web_page")
 
 
@@ -76,12 +78,11 @@ def changed_pages(newsletter_pk: int) -> QuerySet[WebPage]:
 
 
 def redirected_issue(path: str) -> Any | None:
-    """The issue to which a path of another site or tool leads, with its page, if it has one here; one query.
+    """The issue to which a path of another site or tool leads, if it has a page here, with its newsletter.
 
-    For paths at which this site has no page.
+    For paths at which this site has no page. One indexed query for a path that no issue had; a path of a request is
+    decoded already.
     """
-    stored = redirect_path(path)
-    if not stored:
-        return None
-    rows = WebRedirect.objects.filter(path=stored).values("issue")
-    return reachable_issues().filter(pk__in=rows).select_related("web_page", "newsletter").first()
+    stored = redirect_path(path, is_decoded=True)
+    found = WebRedirect.objects.filter(path=stored).values_list("issue", flat=True).first() if stored else None
+    return reachable_issues().select_related("newsletter").filter(pk=found).first() if found else None

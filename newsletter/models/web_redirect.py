@@ -18,13 +18,15 @@ _FILE_NAME = re.compile(r"(?:/index)?\.html?$|/index\.php$", re.IGNORECASE)
 _SLASHES = re.compile(r"//+")
 
 
-def redirect_path(path: str) -> str:
+def redirect_path(path: str, *, is_decoded: bool = False) -> str:
     """The one form of a path in which redirects are stored and looked up; empty if it is the root or no path of a page.
 
-    Percent-encoding is decoded once, letters are composed (NFC), and a final slash, `index.html` and `.html` are left
-    out. Case stays: the slugs of most tools differ by it. A query and a fragment are left out.
+    Percent-encoding is decoded once, letters are composed (NFC), and a final slash, `index.html`, `.html`, a query and
+    a fragment are left out. Case stays: the slugs of most tools differ by it. `is_decoded` says that the path is that
+    of a request, which Django has decoded.
     """
-    plain = unicodedata.normalize("NFC", unquote(path.partition("?")[0].partition("#")[0]))
+    decoded = path if is_decoded else unquote(path.partition("?")[0].partition("#")[0])
+    plain = unicodedata.normalize("NFC", decoded)
     plain = _FILE_NAME.sub("", _SLASHES.sub("/", f"/{plain}"))
     plain = plain.rstrip("/")
     return plain if plain.isprintable() and len(plain) <= MAX_PATH else ""

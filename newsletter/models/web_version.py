@@ -78,11 +78,11 @@ class WebVersion(models.Model):
     sha256 = models.CharField(gettext_lazy("SHA-256"), max_length=64, help_text=gettext_lazy("Of the content."))
     source = models.CharField(gettext_lazy("source"), max_length=10, choices=WebVersionSource.choices)
     note = models.CharField(
-        gettext_lazy("note to readers"),
+        gettext_lazy("note to visitors"),
         max_length=500,
         blank=True,
         default="",
-        help_text=gettext_lazy("What was corrected, for readers. Empty for the first version and minor corrections."),
+        help_text=gettext_lazy("What was corrected, for visitors. Empty for the first version and minor corrections."),
     )
     is_minor = models.BooleanField(
         gettext_lazy("minor"), default=False, help_text=gettext_lazy("The page has no note about it.")
@@ -90,7 +90,7 @@ class WebVersion(models.Model):
     shows_changes = models.BooleanField(
         gettext_lazy("changes are public"),
         default=True,
-        help_text=gettext_lazy("Off: readers see neither its changes nor those of earlier corrections."),
+        help_text=gettext_lazy("Off: visitors see neither its changes nor those of earlier corrections."),
     )
     by = models.CharField(
         gettext_lazy("made by"), max_length=150, help_text=gettext_lazy("User name, or the step that made it.")

@@ -135,6 +135,9 @@ def issue_diagnostics(issue: Issue) -> Iterator[Diagnostic]:
 
 
 def _unsent(issue: Issue) -> Diagnostic:
+    if issue.is_published_without_send:
+        sentence = _("The issue is on the web and was never mailed. It cannot be scheduled or sent.")
+        return _about("issue_published", issue, Severity.OK, sentence)
     if issue.state == IssueState.APPROVED:
         name, sentence = "issue_approved", _("The issue is approved for the next occurrence of the recurring schedule.")
     else:

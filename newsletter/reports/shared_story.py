@@ -19,6 +19,7 @@ from newsletter.models import (
     Send,
     SendCount,
     Verdict,
+    Visibility,
     numbered_links,
 )
 from newsletter.models.rates import MIN_FOR_RATE, rate_base
@@ -101,8 +102,9 @@ def revoke_share(share: ReportShare, *, by: str) -> bool:
 
 
 def valid_share(token: str, now: datetime.datetime) -> ReportShare | None:
-    """The link with this token, if it works now."""
+    """The link with this token, if it works now. None works while the page of its issue is taken down."""
     rows = ReportShare.objects.valid(now).select_related("send__issue__newsletter", "send__edition")
+    rows = rows.exclude(send__issue__web_page__visibility=Visibility.TAKEN_DOWN)
     return rows.filter(token_sha256=_hash(token)).first()
 
 

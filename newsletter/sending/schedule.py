@@ -98,7 +98,7 @@ def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
     if (send := issue.current_send) is not None and send.state != SendState.SCHEDULED:
         raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
-    _refuse_published(issue)
+    refuse_published(issue)
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
     return run.manifest
@@ -380,7 +380,7 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
     issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
     # Sends that were read before the lock may have changed.
     issue.__dict__.pop("prefetched_sends", None)
-    _refuse_published(issue)
+    refuse_published(issue)
     if revision not in (None, issue.revision):
         raise IssueRefused(
             translatable(
@@ -392,8 +392,8 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
         )
 
 
-def _refuse_published(issue: Issue) -> None:
-    """An issue from an archive is never sent: its readers got it long ago, from elsewhere."""
+def refuse_published(issue: Issue) -> None:
+    """Raise IssueRefused for an issue that was published on the web without a send: it was mailed elsewhere."""
     if issue.is_published_without_send:
         raise IssueRefused(
             translatable(

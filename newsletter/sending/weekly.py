@@ -34,6 +34,7 @@ from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content, save_content
+from newsletter.content.web_versions import corrected_contents, taken_down
 from newsletter.content.weekly import WeeklyPart, WeeklyWords, compose_weekly
 from newsletter.models import (
     IN_PROGRESS,
@@ -48,6 +49,7 @@ from newsletter.models import (
     sending_stopped,
 )
 from newsletter.models.reasons import iso
+from newsletter.models.web_pages import public_issues
 from newsletter.preflight import Trigger
 from newsletter.sending.audience import audience_queryset
 from newsletter.sending.issues_of_week import has_delivery_of_any, weekly_until
@@ -262,7 +264,9 @@ def _change_frequencies(newsletter: Newsletter, ended_at: datetime.datetime) -> 
 
 def _digest_of(newsletter: Newsletter, sends: Sequence[Send], ended_at: datetime.datetime) -> Issue | None:
     """The digest of these sends, which await none any more, as a draft; None without an issue or a recipient."""
-    sent = [send for send in sends if send.state != SendState.CANCELLED or _has_sent(send)]
+    withdrawn = taken_down(send.issue_id for send in sends)
+    going_out = [send for send in sends if send.issue_id not in withdrawn]
+    sent = [send for send in going_out if send.state != SendState.CANCELLED or _has_sent(send)]
     got_one = has_delivery_of_any([send.issue_id for send in sent])
     weekly = audience_queryset(newsletter.pk, timezone.now()).filter(weekly_until(ended_at), ~got_one)
     weekly_digest = _make_draft(newsletter, sent, ended_at) if sent and weekly.exists() else None
@@ -284,11 +288,16 @@ def _make_draft(newsletter: Newsletter, sends: Sequence[Send], ended_at: datetim
 def _content_of(newsletter: Newsletter, sends: Sequence[Send]) -> IssueContent:
     zone = zoneinfo.ZoneInfo(newsletter.time_zone)
     today = timezone.localdate(timezone=zone)
-    public = set(Send.objects.public().filter(pk__in=[send.pk for send in sends]).values_list("pk", flat=True))
+    issues = [send.issue_id for send in sends]
+    public = set(public_issues().filter(pk__in=issues).values_list("pk", flat=True))
+    corrected = corrected_contents(issues)
     with translation.override(newsletter.page_language):
         parts = [
             # No send uses two contents: an issue cannot be edited while it has one.
-            WeeklyPart(issue=load_content(send.issue), note=_note(send, zone, is_public=send.pk in public))
+            WeeklyPart(
+                issue=corrected.get(send.issue_id) or load_content(send.issue),
+                note=_note(send, zone, is_public=send.issue_id in public),
+            )
             for send in sends
         ]
         subject = ngettext(

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from newsletter.models import Newsletter, Send
+from newsletter.models import Newsletter, Visibility
+from newsletter.models.web_pages import public_issues
 from newsletter.web.public_page import public_page
 from subscribers.consent.tokens import Purpose
 
@@ -43,6 +44,6 @@ def _public_urls() -> Iterator[str]:
     for newsletter in Newsletter.objects.order_by("name", "pk"):
         yield newsletter.web_url
         yield newsletter.archive_url
-    issues = Send.objects.public().values_list("issue__newsletter__slug", "issue__slug")[:MAX_URLS]
-    for newsletter_slug, slug in issues:
+    indexed = public_issues().exclude(web_page__visibility=Visibility.NOT_INDEXED)
+    for newsletter_slug, slug in indexed.values_list("newsletter__slug", "slug")[:MAX_URLS]:
         yield f"{settings.SITE_URL}{reverse('issue', args=[newsletter_slug, slug])}"

@@ -20,7 +20,7 @@ from django.utils.xmlutils import SimplerXMLGenerator
 
 from newsletter.models import Newsletter
 from newsletter.rendering.context import IssueView
-from newsletter.web.archive import PublicIssue, changed_at, published_sends, read_issues
+from newsletter.web.archive import PublicIssue, changed_at, published_issues, read_issues
 from newsletter.web.public_page import newsletter_page, public_page, with_last_modified
 
 MAX_ENTRIES = 10
@@ -38,6 +38,7 @@ class FeedEntry:
     title: str
     url: str
     published: datetime.datetime
+    updated: datetime.datetime
     summary: str
     categories: tuple[str, ...]
     html: str
@@ -61,7 +62,7 @@ class AtomFeed:
 @newsletter_page
 def atom_feed(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     """The latest issues with their full text as Atom 1.0 (RFC 4287)."""
-    issues = read_issues(newsletter, published_sends(newsletter)[:MAX_ENTRIES])
+    issues = read_issues(newsletter, published_issues(newsletter)[:MAX_ENTRIES])
     body = write_atom(_feed_of(newsletter, issues))
     response = HttpResponse(body, content_type="application/atom+xml; charset=utf-8")
     return with_last_modified(response, changed_at(newsletter))
@@ -86,7 +87,7 @@ def write_atom(feed: AtomFeed) -> bytes:
             description=escape(_xml_text(entry.summary)),  # Atom1Feed declares it as HTML
             unique_id=entry.id,
             pubdate=entry.published,
-            updateddate=entry.published,  # a sent issue does not change
+            updateddate=entry.updated,
             categories=[_xml_text(category) for category in entry.categories],
             content=_xml_text(entry.html),
         )
@@ -123,6 +124,7 @@ def _entry_of(issue: PublicIssue) -> FeedEntry:
         title=issue.view.title,
         url=issue.url,
         published=issue.published_at,
+        updated=issue.updated_at,
         summary=issue.view.preheader,
         categories=issue.view.categories,
         html=_full_text(issue.view, get_language() or settings.LANGUAGE_CODE),

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import orjson
 from csp.constants import NONE, SELF
 from csp.decorators import csp
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.models import Issue, Newsletter, Send, SendState
-from newsletter.models.send import SendQuerySet
-from newsletter.rendering.context import writing_direction
+from newsletter.content.formats import MAX_FILE_BYTES
+from newsletter.content.issue_file import read_issue_file
+from newsletter.content.problems import IssueFileError
+from newsletter.models import Issue, Newsletter, SendState, Visibility
+from newsletter.models.web_pages import visibility_of
 from newsletter.web.archive import (
     PublicIssue,
     UnreadableEdition,
     changed_at,
     neighbours,
-    published_sends,
+    published_issues,
     published_years,
-    reachable_send,
+    reachable_issue,
+    read_content,
     read_draft,
     read_issue,
     read_issues,
 )
-from newsletter.web.public_page import POLICY, newsletter_page, public_page, signup_box, with_last_modified
+from newsletter.web.corrections import correction_notes
+from newsletter.web.page_frame import frame_of, gone_page, hide_from_search_engines, is_gone
+from newsletter.web.public_page import POLICY, newsletter_page, public_page, with_last_modified
 from subscribers.web.languages import in_list_language
 
 LATEST_ISSUES, ISSUES_PER_PAGE, MAX_NEWSLETTERS = 5, 20, 100
@@ -79,11 +87,11 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     years = published_years(newsletter)
     year = _chosen_year(request, years)
     # Sorted by the date of the issue, as the headings are: an old issue that is sent late is listed in its own year.
-    issues = published_sends(newsletter).order_by("-issue__date", "-started_at", "-issue")
-    page = _chosen_page(request, issues.filter(issue__date__year=year) if year else issues)
+    issues = published_issues(newsletter).order_by("-date", "-shown_at", "-pk")
+    page = _chosen_page(request, issues.filter(date__year=year) if year else issues)
     shown = read_issues(newsletter, page.object_list)
     context = {
-        **_frame(newsletter, f"{newsletter.archive_url}{_query(year, page.number)}"),
+        **frame_of(newsletter, f"{newsletter.archive_url}{_query(year, page.number)}"),
         "years": years,
         "year": year,
         "issues_by_year": [
@@ -98,50 +106,77 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
 @public_page
 @newsletter_page
 def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    """One issue as it was sent, without anything personal. A cancelled one is only for those who hold its link."""
-    send = reachable_send(newsletter, issue)
-    if send is None:
+    """One issue as it was sent or corrected since, without anything personal.
+
+    A cancelled one and an unlisted one are only for those who hold its link; 410 for one that was taken down.
+    """
+    row = reachable_issue(newsletter, issue)
+    if row is None:
         raise Http404
-    shown = read_issue(newsletter, send)
+    if is_gone(row):
+        return with_last_modified(gone_page(request, newsletter), changed_at(newsletter))
+    shown, is_hidden = read_issue(newsletter, row), _is_hidden(row)
     older, newer = neighbours(newsletter, shown)
     context = {
-        **_frame(newsletter, shown.url),
+        **frame_of(newsletter, shown.url),
         "issue": shown,
         "older": older,
         "newer": newer,
         "structured_data": _structured_data(newsletter, shown),
+        "corrections": correction_notes(newsletter, row),
+        "is_hidden": is_hidden,
     }
     response = with_last_modified(render(request, "newsletter/issue.html", context), changed_at(newsletter))
-    if send.state == SendState.CANCELLED:
-        response["X-Robots-Tag"] = "noindex"
-    return response
+    return hide_from_search_engines(response) if is_hidden else response
 
 
-@csp(DRAFT_POLICY)
+def _is_hidden(issue: Any) -> bool:
+    """Whether search engines are asked to leave its page out."""
+    return visibility_of(issue) != Visibility.LISTED or issue.send_state == SendState.CANCELLED
+
+
+def editors_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Serve a page of the public site to editors only, in a frame of the admin; others get 404."""
+
+    @functools.wraps(view)
+    def shown(request: HttpRequest, **slugs: str) -> HttpResponse:
+        if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
+            raise Http404
+        response = view(request, **slugs)
+        response["X-Frame-Options"] = "SAMEORIGIN"
+        response["Cache-Control"] = "no-store"
+        response["X-Robots-Tag"] = "noindex, nofollow"
+        return response
+
+    return csp(DRAFT_POLICY)(shown)
+
+
 @require_safe
-def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
-    """An issue as its page will look, in the frame of the preview. Visitors other than editors get 404.
-
-    `slugs` are those of its newsletter and of the issue.
-    """
-    if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
-        raise Http404
-    response = _draft(request, **slugs)
-    response["X-Frame-Options"] = "SAMEORIGIN"
-    response["Cache-Control"] = "no-store"
-    response["X-Robots-Tag"] = "noindex, nofollow"
-    return response
-
-
+@editors_page
 @newsletter_page
-def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    rows = Issue.objects.filter(newsletter=newsletter)
+def draft_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    """An issue as its page will look, in the frame of the preview."""
+    row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
+    return _preview(request, newsletter, lambda: read_draft(newsletter, row))
+
+
+@require_POST
+@editors_page
+@newsletter_page
+def correction_preview(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    """The page as it would look with the `text` of an issue file; nothing is stored."""
+    row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
+    text = request.POST.get("text", "")[:MAX_FILE_BYTES]
+    return _preview(request, newsletter, lambda: read_content(newsletter, row, read_issue_file(text).content))
+
+
+def _preview(request: HttpRequest, newsletter: Newsletter, read: Callable[[], PublicIssue]) -> HttpResponse:
     try:
-        shown = read_draft(newsletter, get_object_or_404(rows, slug=issue))
-    except UnreadableEdition as error:
+        shown = read()
+    except (UnreadableEdition, IssueFileError) as error:
         return HttpResponse(str(error), content_type="text/plain; charset=utf-8")
     context = {
-        **_frame(newsletter, shown.url),
+        **frame_of(newsletter, shown.url),
         "issue": shown,
         "structured_data": _structured_data(newsletter, shown),
         "opens_in_new_tab": True,
@@ -153,19 +188,9 @@ def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResp
 
 @in_list_language
 def _front(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
-    latest = list(read_issues(newsletter, published_sends(newsletter)[:LATEST_ISSUES]))
-    context = {**_frame(newsletter, newsletter.web_url), "issues": latest}
+    latest = list(read_issues(newsletter, published_issues(newsletter)[:LATEST_ISSUES]))
+    context = {**frame_of(newsletter, newsletter.web_url), "issues": latest}
     return with_last_modified(render(request, "newsletter/newsletter.html", context), changed_at(newsletter))
-
-
-def _frame(newsletter: Newsletter, canonical: str) -> dict[str, object]:
-    """The context that all pages of a newsletter share. `canonical` is the canonical URL of the page (RFC 6596)."""
-    return {
-        "newsletter": newsletter,
-        **signup_box(newsletter),
-        "direction": writing_direction(newsletter.language),
-        "canonical": canonical,
-    }
 
 
 def _structured_data(newsletter: Newsletter, issue: PublicIssue) -> SafeString:
@@ -180,6 +205,7 @@ def _structured_data(newsletter: Newsletter, issue: PublicIssue) -> SafeString:
         "headline": issue.view.title,
         "description": issue.view.preheader,
         "datePublished": issue.published_at,
+        "dateModified": issue.updated_at,
         "inLanguage": newsletter.language,
         "mainEntityOfPage": issue.url,
         "isPartOf": {"@type": "Periodical", "name": newsletter.name, "url": newsletter.web_url},
@@ -200,10 +226,10 @@ def _chosen_year(request: HttpRequest, years: Sequence[int]) -> int | None:
     return year
 
 
-def _chosen_page(request: HttpRequest, sends: SendQuerySet) -> Page[Send]:
+def _chosen_page(request: HttpRequest, issues: QuerySet[Any]) -> Page[Any]:
     asked = request.GET.get("page", "1")
     try:
-        return Paginator(sends, ISSUES_PER_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
+        return Paginator(issues, ISSUES_PER_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
     except EmptyPage as error:
         raise Http404("The archive does not have this page.") from error
 

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
+from newsletter.web.corrections import changes_page
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
 from newsletter.web.links import follow_link
-from newsletter.web.pages import archive_page, draft_page, front_page, home, issue_page
+from newsletter.web.pages import archive_page, correction_preview, draft_page, front_page, home, issue_page
 from newsletter.web.shared import shared_story
 from newsletter.web.webhooks import webhook
 
@@ -22,5 +23,7 @@ urlpatterns = [
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),
     path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),
+    path("<slug:newsletter>/issues/<slug:issue>/changes/", changes_page, name="issue-changes"),
     path("<slug:newsletter>/issues/<slug:issue>/draft/", draft_page, name="draft"),
+    path("<slug:newsletter>/issues/<slug:issue>/correction/", correction_preview, name="correction-preview"),
 ]

@@ -20,6 +20,7 @@ from newsletter.models import (
     REPORT_MAIL_MACHINE,
     SEND_MACHINE,
     SWITCH_MACHINE,
+    WEB_PAGE_MACHINE,
 )
 from subscribers.models import (
     ADDRESS_CHANGE_MACHINE,
@@ -32,10 +33,11 @@ from subscribers.models import (
 )
 
 #: Columns with a state that a machine moves.
-FIELDS = {"state"}
+FIELDS = {"state", "visibility"}
 
 MACHINES = {
     "issue": ISSUE_MACHINE,
+    "web page": WEB_PAGE_MACHINE,
     "send": SEND_MACHINE,
     "batch": BATCH_MACHINE,
     "delivery": DELIVERY_MACHINE,
@@ -59,6 +61,8 @@ ALLOWED = {
     "subscribers/state_machine.py": "the machine itself",
     # Rows are made in a first state; `initial_states` of their machine allows these.
     "newsletter/models/send.py": "Send.objects.create_with_history, which checks initial_states",
+    "newsletter/content/web_versions.py": "pages are made in a first visibility, which `initial_states` allows",
+    "newsletter/web/archive.py": "an issue for the public is a plain value",
     "newsletter/backup/restore.py": "stops a restored copy in the transaction that loads it",
     "newsletter/sending/batch.py": "raw SQL takes its states from the table",
     "newsletter/sending/build.py": "raw SQL takes its states from the table",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from newsletter.content.document import AudienceContent
+from newsletter.content.store import load_content
+from newsletter.content.web_versions import correct_web_version
 from newsletter.models import SpamRateAcknowledgement
 from subscribers.models import Consent, ConsentKind, ConsentText, Evidence, record_consents
+from tests.newsletter.web.published import publish
 from tests.people import ada
 
 pytestmark = pytest.mark.django_db
@@ -128,6 +133,12 @@ def acknowledged_spam_rate() -> SpamRateAcknowledgement:
     return SpamRateAcknowledgement.objects.create(domain="example.org", rate=0.004, by="edda", text="A test mail.")
 
 
+def corrected_page() -> None:
+    issue = publish()
+    content = replace(load_content(issue), title="Lower cranes", audience=AudienceContent())
+    correct_web_version(issue, content, by="edda", based_on=1, note="The cranes are lower.")
+
+
 SPAM_RATES = "newsletter_spamrateacknowledgement"
 
 #: Makes a row in each append-only table.
@@ -135,6 +146,8 @@ MAKERS: dict[str, Callable[[], object]] = {
     "subscribers_consent": stored_consent,
     "subscribers_consenttext": stored_consent,
     SPAM_RATES: acknowledged_spam_rate,
+    "newsletter_webversion": corrected_page,
+    "newsletter_webpagetransition": corrected_page,
 }
 
 
@@ -186,7 +199,7 @@ def test_a_text_cannot_be_replaced_by_its_hash() -> None:
 def test_an_upsert_is_refused(table: str) -> None:
     MAKERS[table]()
     before = rows_of(table)
-    column = "at" if table == SPAM_RATES else "created_at"
+    column = "created_at" if table.startswith("subscribers_") else "at"
     change = f"ON CONFLICT (id) DO UPDATE SET {column} = '2020-01-01 00:00:00+00'"
     assert_refused(lambda: run(f"INSERT INTO {table} SELECT * FROM {table} WHERE true {change}"))
     assert rows_of(table) == before

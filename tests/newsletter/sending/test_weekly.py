@@ -7,6 +7,7 @@ import threading
 import zoneinfo
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from newsletter.config import failpoints
 from newsletter.config.failpoints import Action, Crash, Failpoint, Point
 from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
+from newsletter.content.web_versions import change_visibility, correct_web_version
 from newsletter.content.weekly import WeeklyPart, compose_weekly
 from newsletter.models import (
     SEND_MACHINE,
@@ -32,6 +34,7 @@ from newsletter.models import (
     RestoreSource,
     Send,
     SendState,
+    Visibility,
     WeeklyPlan,
 )
 from newsletter.monitoring.diagnostics import diagnostics
@@ -159,6 +162,31 @@ def test_the_digest_of_one_issue_is_that_issue(newsletter: Newsletter) -> None:
     one, same = load_content(issue), load_content(digest)
     assert (same.title, same.subject, same.preheader, same.date) == (one.title, one.subject, one.preheader, one.date)
     assert same.sections == one.sections
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_digest_has_the_corrected_content(newsletter: Newsletter) -> None:
+    issue = start("monday", title="Monday’s cranes")
+    content = replace(load_content(issue), title="Monday’s lower cranes")
+    correct_web_version(issue, content, by="edda", based_on=1, note="The cranes are lower.")
+    digest = end_week(newsletter)
+    assert digest is not None
+    assert load_content(digest).title == "Monday’s lower cranes"
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_digest_leaves_out_what_was_taken_down_and_links_to_what_is_listed(newsletter: Newsletter) -> None:
+    issues = [start(slug, title=f"Cranes on {slug}") for slug in ("monday", "friday", "sunday")]
+    change_visibility(issues[0], Visibility.TAKEN_DOWN, by="edda", text="The author asked for it.")
+    change_visibility(issues[1], Visibility.UNLISTED, by="edda")
+    digest = end_week(newsletter)
+    assert digest is not None
+    titles = titles_of(digest)
+    assert [title for title in titles if title.startswith("Cranes on")] == ["Cranes on friday", "Cranes on sunday"]
+    text = send_of(digest).edition.text
+    assert "/issues/sunday/" in text
+    assert "/issues/friday/" not in text
+    assert not Send.objects.filter(awaits_digest=True).exists()
 
 
 @pytest.mark.usefixtures("settled")

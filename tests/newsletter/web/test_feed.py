@@ -41,6 +41,7 @@ def test_a_feed_is_valid_xml_for_any_text(title: str, summary: str, category: st
         title=title,
         url="https://digest.example.org/a/issues/b/",
         published=at,
+        updated=at,
         summary=summary,
         categories=(category,),
         html=f"<p>{title}</p>",

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from newsletter.content.web_versions import change_visibility
 from newsletter.models import (
     FIRST_LINK,
     Delivery,
@@ -16,6 +17,7 @@ from newsletter.models import (
     EngagementCounter,
     ReportShare,
     Send,
+    Visibility,
 )
 from newsletter.reports import shared_story as module
 from newsletter.reports.shared_story import (
@@ -119,6 +121,14 @@ def test_links_that_do_not_work_have_the_same_answer(client: Client, send: Send)
     assert len({answer.content for answer in answers}) == 1
     assert len({tuple(sorted(answer.headers.items())) for answer in answers}) == 1
     assert client.get(works).status_code == 200
+
+
+def test_a_link_does_not_work_while_the_page_of_its_issue_is_taken_down(client: Client, send: Send) -> None:
+    _share, path = shared(send)
+    change_visibility(send.issue, Visibility.TAKEN_DOWN, by="edda", text="The author asked for it.")
+    assert client.get(path).status_code == 404
+    change_visibility(send.issue, Visibility.UNLISTED, by="edda")
+    assert client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("position", range(0, 43, 6))
