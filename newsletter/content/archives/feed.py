@@ -120,7 +120,7 @@ def _xml_entry(entry: Any, language: str) -> _Entry:
     contents = [str(one.get("value") or "") for one in entry.get("content", [])]
     summary = str(entry.get("summary") or "")
     full = max(contents, key=len, default="")
-    html = full if len(full) > len(summary) else summary
+    html = full if len(full) >= len(summary) else summary
     title = str(entry.get("title") or "")
     is_html = (entry.get("title_detail") or {}).get("type") != "text/plain" or "&" in title
     return _Entry(
@@ -128,7 +128,7 @@ def _xml_entry(entry: Any, language: str) -> _Entry:
         title=html_to_line(title) if is_html else title,
         url=str(entry.get("link") or ""),
         html=html,
-        is_teaser=_is_teaser(html, has_content=bool(full.strip()) and len(full) > len(summary)),
+        is_teaser=_is_teaser(html, has_content=bool(full.strip()) and len(full) >= len(summary)),
         published_at=read_time(entry.get("published") or entry.get("updated")) or _parsed_time(entry),
         categories=tuple(str(tag.get("term") or "") for tag in entry.get("tags", [])),
         language=str((entry.get("content") or [{}])[0].get("language") or language),

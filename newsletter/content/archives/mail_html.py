@@ -157,7 +157,8 @@ def on_one_line(content: Any) -> Any:
     content.tail = None
     for node in list(content.iter("p", "div", "li", "ul", "ol", "blockquote")):
         if node is not content:
-            node.text = f" {node.text or ''}"
+            if node.getprevious() is None and (node.getparent().text or "").strip():
+                node.text = f" {node.text or ''}"
             node.tail = f" {node.tail or ''}"
             node.tag = "span"
     content.tag = "span"

@@ -93,21 +93,23 @@ class MailchimpArchive:
         except TooLongError:
             return too_long(str(path))
         preview = facts.preview or (_preview_of(tree) if tree is not None else "")
+        left_out = LeftOut()
+        if tree is not None:
+            drop_chrome(tree, left_out)
         past = PastIssue(
             key=facts.key or str(path),
             place=str(path),
-            title=subject or facts.title or _title_in_name(path),
+            title=subject or facts.title or _heading_in(tree) or _title_in_name(path),
             subject=subject,
             preheader=preview,
             slug=slug_from(path.stem),
             tree=tree,
+            left_out=left_out,
             base_url=self.site_url,
             old_paths=(facts.path,) if facts.path else (),
             notes=notes,
         )
         _set_date(past, path, facts)
-        if tree is not None:
-            drop_chrome(tree, past.left_out)
         return built(past, keeps_counters=self.keeps_counters)
 
 
@@ -130,6 +132,11 @@ def _preview_of(tree: Any) -> str:
     if previews:
         previews[0].drop_tree()
     return words
+
+
+def _heading_in(tree: Any) -> str:
+    """The first large heading of a mail."""
+    return next((words for node in tree.iter("h1") if (words := words_of(node))), "") if tree is not None else ""
 
 
 def _title_in_name(path: PurePosixPath) -> str:

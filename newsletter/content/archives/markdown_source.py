@@ -20,13 +20,12 @@ _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9-]*)(?:\s[^<>]*|/)?>")
 _HTML_TAGS = frozenset(
     ["script", "style", "noscript", "template", "svg", "form", "input", "button", "label", "select", "textarea"]
 )
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 _KRAMDOWN = re.compile(r"^[ \t]*\{:[^{}\n]*\}[ \t]*$|[ \t]*\{:[^{}\n]*\}[ \t]*$", re.MULTILINE)
 
 
 def without_active_html(markdown: str) -> tuple[str, list[ArchiveNote]]:
     """The text, and notes of what was left out. Code blocks stay as they are."""
-    if "<" not in markdown and "{:" not in markdown:
-        return markdown, []
     dropped: Counter[str] = Counter()
     text = "\n".join(_plain(part, dropped) if is_text else part for part, is_text in _parts(markdown))
     notes = []
@@ -69,4 +68,5 @@ def _plain(text: str, dropped: Counter[str]) -> str:
             return ""
         return found[0]
 
-    return _KRAMDOWN.sub("", _TAG.sub(tag, _EMBED.sub(linked, _WITHOUT_WORDS.sub(without_words, text))))
+    shown = _KRAMDOWN.sub("", _TAG.sub(tag, _EMBED.sub(linked, _WITHOUT_WORDS.sub(without_words, text))))
+    return _BLANK_LINES.sub("\n\n", shown)

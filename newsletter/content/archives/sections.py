@@ -9,7 +9,7 @@ A title repeated above the text is left out. Every other word stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
@@ -57,6 +57,8 @@ class IssueParts:
     notes: list[ArchiveNote] = field(default_factory=list)
     pictures: int = 0
     """Pictures that got the title as their description."""
+    in_headings: set[str] = field(default_factory=set)
+    """Keys of definitions that headings use, which stand in their lines."""
 
     def add_text(self, text: str) -> None:
         """A text block, or several if it is too long."""
@@ -101,6 +103,8 @@ def _levelled(lines: Sequence[str], title: str, made: IssueParts) -> list[str]:
     definitions = find_definitions(lines, literal)
     targets = {one.key: one.text for one in reversed(definitions) if not one.is_footnote}
     written: list[str] = []
+    headings = " ".join(line for line in lines if line.startswith("#")) if targets else ""
+    made.in_headings = parse_markdown(headings, as_written=True).missing & set(targets) if headings else set()
     is_first, skip = True, False
     for at, line in enumerate(lines):
         if skip:
@@ -191,7 +195,7 @@ def _without_rules_at_ends(sections: list[SectionContent]) -> None:
 
 def _add_part(part: Part, title: str, made: IssueParts) -> None:
     definitions = _taken_definitions(part)
-    first, *pieces = _with_definitions(list(_pieces_of(part, title, made)), definitions)
+    first, *pieces = _with_definitions(list(_pieces_of(part, title, made)), definitions, made.in_headings)
     text, *more = _pieces(_safe_body(str(first))) or [""]
     if part.kind in ("section", "title"):
         made.sections.append(SectionContent(title=part.words, body=text))
@@ -223,9 +227,11 @@ def _taken_definitions(part: Part) -> dict[str, str]:
     return found
 
 
-def _with_definitions(pieces: list[str | SectionContent], definitions: Mapping[str, str]) -> list[str | SectionContent]:
+def _with_definitions(
+    pieces: list[str | SectionContent], definitions: Mapping[str, str], in_headings: Set[str]
+) -> list[str | SectionContent]:
     """Each text with the definitions that it uses; the last text gets those that no text uses."""
-    unused = dict(definitions)
+    unused = {key: text for key, text in definitions.items() if key not in in_headings}
     for at, piece in enumerate(pieces if definitions else []):
         if not isinstance(piece, str):
             continue

@@ -20,13 +20,17 @@ _TAG = re.compile(
 )
 _LINK_IN_TAG = re.compile(r"^\s*TrackLink\s+[\"'`](?P<url>https?://[^\"'`\s]+)")
 _DEFAULT = re.compile(r"\|\s*default:?\s*\(?[\"'“]([^\"'”]*)[\"'”]\)?")
+# beehiiv writes `{{first_name|there}}`; after a bar, Django writes the name of a filter.
+_BARE_DEFAULT = re.compile(
+    r"\w\|(?!(?:safe|title|upper|lower|capfirst|escape|linebreaks|urlize|striptags|date|trim)$)([^|:{}]+)$"
+)
 _QUOTED = re.compile(r"^\s*[\"`](.*)[\"`]\s*$")
 _OPENS = re.compile(r"^\s*(?:if|unless|ifnot|for|range|with|block|case|comment|raw|verbatim)\b", re.IGNORECASE)
 _NEGATED = re.compile(r"^\s*(?:unless\b|ifnot\b|if\s+not\b|IFNOT:)", re.IGNORECASE)
 _ELSE = re.compile(r"^\s*(?:else\b|elsif\b|elif\b|ELSE:|ELSEIF:)", re.IGNORECASE)
 _CLOSES = re.compile(r"^\s*(?:end\w*\b|END:)", re.IGNORECASE)
 _MERGE_OPENS = re.compile(r"^(?:IF|IFNOT|INTERESTED|UNSUBSCRIBED|FEEDBLOCK|RSSITEMS):", re.IGNORECASE)
-_ALWAYS_SHOWN = re.compile(r"^\s*(?:raw|verbatim|block)\b", re.IGNORECASE)
+_ALWAYS_SHOWN = re.compile(r"^\s*(?:(?:raw|verbatim|block)\b|IF:MC_PREVIEW_TEXT)", re.IGNORECASE)
 _BEFORE_TAG = re.compile(r"[ \t]*\ue020(?=\s*[,.!?;:])|\ue020")
 _IN_ADDRESS = re.compile(r"(?:href|src)\s*=\s*(?:\\?[\"'])?[^\"'>\s]*$|\]\([^()\s]*$", re.IGNORECASE)
 _WHOLE = re.compile(r"(?:(?:href|src)\s*=\s*(?:\\?[\"'])?|\]\(<?)$", re.IGNORECASE)
@@ -88,6 +92,8 @@ def _value(words: str, found: re.Match[str], text: str, result: _Result, filled:
     if link := _LINK_IN_TAG.match(words):
         return link["url"]
     if default := _DEFAULT.search(words):
+        return default[1]
+    if default := _BARE_DEFAULT.search(words):
         return default[1]
     if quoted := _QUOTED.match(words):
         return quoted[1]
