@@ -50,6 +50,7 @@ SOURCES = {
         gettext_lazy("save the answer of /api/campaigns?per_page=all as a JSON file, and upload that."),
     ),
     "kit": (gettext_lazy("Kit"), gettext_lazy("save the broadcasts of the API, with their content, as a JSON file.")),
+    "tinyletter": (gettext_lazy("TinyLetter"), gettext_lazy("upload the CSV file of your issues.")),
     "feed": (
         gettext_lazy("RSS or Atom feed"),
         gettext_lazy("save the feed as a file. It needs the whole texts, and usually has only the newest issues."),

@@ -170,10 +170,11 @@ def _stored(request: HttpRequest, form: UploadForm) -> ArchiveImport:
         file.chunks(1 << 20),
         by=username_of(request),
         site_url=form.cleaned_data["site_url"],
+        archive=form.cleaned_data["source"],
     )
     try:
         with OpenUpload(stored) as opened:
-            choose_reader(opened.files, stored.site_url)
+            choose_reader(opened.files, stored.site_url, stored.archive)
     except ArchiveError:
         stored.delete()
         raise

@@ -54,8 +54,8 @@ PIECE_SECONDS = 5.0
 #: A worker that has stored nothing for this long is taken for dead, and another one continues.
 LEASE = datetime.timedelta(seconds=60)
 
-ChooseReader = Callable[[ArchiveFiles, str], ArchiveReader]
-"""The archive reader for some files; its second argument is the address of the old site. Raises ArchiveError."""
+ChooseReader = Callable[[ArchiveFiles, str, str], ArchiveReader]
+"""The archive reader for files of a site (its address), with this code or the first that fits. Raises ArchiveError."""
 
 
 class _Overtaken(Exception):
@@ -199,7 +199,7 @@ class ArchiveImportWorker:
         reading = self._reading
         if reading is None or (reading.pk, reading.done) != (stored.pk, stored.entry_count):
             files = self._archive(stored)
-            archive_reader = self._choose(files, stored.site_url)
+            archive_reader = self._choose(files, stored.site_url, stored.archive)
             items = islice(archive_reader.items(files), stored.entry_count, None)
             reading = self._reading = _Reading(stored.pk, stored.entry_count, archive_reader.code, items)
         return reading

@@ -27,7 +27,7 @@ class UploadDeleted(ArchiveError):
 
 
 def store_upload(
-    newsletter: Newsletter, name: str, blocks: Iterable[bytes], *, by: str, site_url: str = ""
+    newsletter: Newsletter, name: str, blocks: Iterable[bytes], *, by: str, site_url: str = "", archive: str = ""
 ) -> ArchiveImport:
     """A new import with this file. Raises ArchiveError if the file is too large.
 
@@ -35,7 +35,7 @@ def store_upload(
     by itself: no lock is held while a large file arrives.
     """
     stored = ArchiveImport.objects.create(
-        newsletter=newsletter, source_name=safe_name(name), by=by[:150], site_url=site_url
+        newsletter=newsletter, source_name=safe_name(name), by=by[:150], site_url=site_url, archive=archive
     )
     sha256, size = hashlib.sha256(), 0
     for number, part in enumerate(_parts(blocks)):

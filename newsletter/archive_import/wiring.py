@@ -10,6 +10,9 @@ from newsletter.content.archives.item import ArchiveFiles, ArchiveReader
 store_picture: StorePicture | None = None
 
 
-def choose_reader(files: ArchiveFiles, site_url: str = "") -> ArchiveReader:
-    """The archive reader for the files of the site at `site_url`. Raises ArchiveError."""
-    return reader_for(files, site_url=site_url)
+def choose_reader(files: ArchiveFiles, site_url: str = "", code: str = "") -> ArchiveReader:
+    """The archive reader for the files of the site at `site_url`: that with this code, or the first that fits.
+
+    Raises ArchiveError.
+    """
+    return reader_for(files, code=code, site_url=site_url)

@@ -14,6 +14,7 @@ from newsletter.content.archives.item import ArchiveError, ArchiveFiles, Archive
 from newsletter.content.archives.kit import KitArchive
 from newsletter.content.archives.listmonk import ListmonkArchive
 from newsletter.content.archives.mailchimp import MailchimpArchive
+from newsletter.content.archives.markdown_files import MarkdownReader
 from newsletter.content.archives.substack import SubstackArchive
 from newsletter.content.archives.tinyletter import TinyLetterArchive
 
@@ -25,21 +26,29 @@ READERS: tuple[ArchiveReader, ...] = (
     ListmonkArchive(),
     KitArchive(),
     TinyLetterArchive(),
+    MarkdownReader(),
     FeedArchive(),
     MailchimpArchive(),
 )
-"""All kinds. Those with marks that no other has come first, and Markdown files, which fit most folders, last."""
+"""All kinds. Those with marks that no other has come first. A folder of Markdown files may also hold the feed and the
+HTML templates of its site, so that these come last."""
 
 
-def reader_for(files: ArchiveFiles, **options: Any) -> ArchiveReader:
+def reader_for(files: ArchiveFiles, *, code: str = "", **options: Any) -> ArchiveReader:
     """What reads `files`, with those of `options` that it knows, such as `site_url`. Raises ArchiveError.
+
+    `code` names the kind of archive; empty: the first that fits.
 
     Options: `site_url`, against which relative links are resolved; `keeps_counters`, whether `utm_…` stays in links;
     `free_part_only`, whether posts for paying subscribers are cut at their paywall and public.
     """
     for reader in READERS:
-        if reader.fits(files):
+        if code in ("", reader.code) and reader.fits(files):
             return _with_options(reader, options)
+    if code:
+        raise ArchiveError(
+            translatable("This is no archive of the kind that you chose, “{kind}”. Choose another, or none.", kind=code)
+        )
     raise ArchiveError(
         translatable(
             "This is no archive that can be read. Known are: the exports of Ghost (JSON), Substack (ZIP), Buttondown "

@@ -16,6 +16,7 @@ from newsletter.archive_import.counts import issues_in, summary
 from newsletter.archive_import.engine import ArchiveImportWorker
 from newsletter.archive_import.report import csv_header, csv_rows, failures
 from newsletter.archive_import.wiring import choose_reader, store_picture
+from newsletter.content.archives.choose import READERS
 from newsletter.content.archives.files import open_archive
 from newsletter.content.archives.item import ArchiveError, ArchiveFiles, ArchiveItem, ArchiveReader, UnreadItem
 from newsletter.management.choose import add_newsletter_option, chosen_newsletter
@@ -40,6 +41,8 @@ class Command(BaseCommand):
         add_newsletter_option(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
         parser.add_argument("--drafts", action="store_true", help="import all as drafts; put nothing on the web")
+        codes = [one.code for one in READERS]
+        parser.add_argument("--archive", choices=codes, default="", help="the kind of archive; default: recognised")
         parser.add_argument("--site-url", metavar="URL", default="", help="the old site, to resolve relative links")
         parser.add_argument("--keep-tracking", action="store_true", help="keep the utm_ parameters of links")
         parser.add_argument(
@@ -53,7 +56,9 @@ class Command(BaseCommand):
         files = _opened(path)
         stored = _new_import(newsletter, path, options)
         worker = ArchiveImportWorker(
-            lambda found, site: _chosen(found, site, options["only"]), store_picture=store_picture, files=files
+            lambda found, site, code: _chosen(found, site, code, options["only"]),
+            store_picture=store_picture,
+            files=files,
         )
         try:
             self._work(worker, stored)
@@ -132,13 +137,14 @@ def _new_import(newsletter: Newsletter, path: Path, options: dict[str, Any]) -> 
         source_name=name,
         is_local=True,
         site_url=options["site_url"],
+        archive=options["archive"],
         keeps_tracking=options["keep_tracking"],
         as_drafts=options["drafts"],
     )
 
 
-def _chosen(files: ArchiveFiles, site_url: str, patterns: list[str]) -> ArchiveReader:
-    archive_reader = choose_reader(files, site_url)
+def _chosen(files: ArchiveFiles, site_url: str, code: str, patterns: list[str]) -> ArchiveReader:
+    archive_reader = choose_reader(files, site_url, code)
     return _Only(archive_reader, patterns) if patterns else archive_reader
 
 

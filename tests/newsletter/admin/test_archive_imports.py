@@ -13,10 +13,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from newsletter.admin.archive_import_forms import SOURCES
 from newsletter.admin.archive_imports import import_url
 from newsletter.archive_import.control import start_run
 from newsletter.archive_import.engine import ArchiveImportWorker
 from newsletter.archive_import.wiring import choose_reader
+from newsletter.content.archives.choose import READERS
 from newsletter.content.archives.item import UnreadItem
 from newsletter.models import ArchiveEntry, ArchiveImport, ArchiveImportState, Issue, IssueState
 from newsletter.models.web_pages import public_issues
@@ -59,8 +61,13 @@ def editor_with(client: Client, *names: str) -> Client:
     return client
 
 
-def upload(client: Client, data: bytes, name: str = "ghost.json") -> Any:
-    fields = {"newsletter": make_newsletter().pk, "file": SimpleUploadedFile(name, data), "site_url": ""}
+def upload(client: Client, data: bytes, name: str = "ghost.json", source: str = "") -> Any:
+    fields = {
+        "source": source,
+        "newsletter": make_newsletter().pk,
+        "file": SimpleUploadedFile(name, data),
+        "site_url": "",
+    }
     return client.post(reverse("admin:newsletter_archiveimport_add"), fields)
 
 
@@ -95,6 +102,15 @@ def test_a_file_that_is_no_archive_is_an_error_at_its_field_and_is_not_kept(edit
     assert "This is no archive that can be read." in answer.context["form"].errors["file"][0]
     assert answer.content.decode().count("<h1>") == 1
     assert not ArchiveImport.objects.exists()
+
+
+def test_a_file_of_another_kind_than_chosen_is_an_error_at_its_field(editor: Client) -> None:
+    answer = upload(editor, json.dumps(GHOST).encode(), source="kit")
+    assert "no archive of the kind that you chose, “kit”" in answer.context["form"].errors["file"][0]
+
+
+def test_every_kind_of_archive_can_be_chosen() -> None:
+    assert set(SOURCES) - {""} == {one.code for one in READERS}
 
 
 def test_the_choice_of_drafts_is_followed(editor: Client) -> None:

@@ -93,7 +93,7 @@ class Shelf:
 
     def worker(self, **options: Any) -> ArchiveImportWorker:
         """A worker that reads this archive, whatever was uploaded."""
-        return ArchiveImportWorker(lambda files, site_url: self, files=self, **options)
+        return ArchiveImportWorker(lambda files, site_url, code: self, files=self, **options)
 
 
 def uploaded(newsletter: Newsletter | None = None, *, data: bytes = b"x") -> ArchiveImport:
