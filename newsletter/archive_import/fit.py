@@ -184,18 +184,18 @@ def _fit_story(story: StoryContent, notes: _Notes) -> Iterator[StoryContent]:
     if len(one_line(story.title)) > len(title):
         more.append(plain_to_markdown(one_line(story.title)))
     url = _address("link", story.url, more, notes)
+    image = _address("image", story.image, more, notes)
+    alt = _description(image, _line("description", story.alt, notes), notes) if image else ""
     bodies = _bodies("\n\n".join(part for part in (*more, story.body) if part), notes)
-    yield replace(story, title=title, url=url, source=_line("source", story.source, notes), body=bodies[0])
+    source = _line("source", story.source, notes)
+    yield replace(story, title=title, url=url, source=source, image=image, alt=alt, body=bodies[0])
     yield from (StoryContent(title=title, body=body) for body in bodies[1:])
 
 
 def _complete(section: SectionContent, notes: _Notes) -> SectionContent:
     """The section with what its kind needs; a text if that is not known."""
-    if section.image and not section.alt.strip():
-        name = PurePosixPath(urlsplit(section.image).path).stem.replace("-", " ").replace("_", " ").strip()
-        alt = shortened(one_line(name), LIMITS["description"]) or "–"
-        notes.add(translatable("The image {url} has no description. The name of its file was used.", url=section.image))
-        section = replace(section, alt=alt)
+    if section.image:
+        section = replace(section, alt=_description(section.image, section.alt, notes))
     if not any(True for _ in section_faults(section)):
         return section
     notes.add(translatable("A part with fields that it cannot have here was imported as a text."))
@@ -213,6 +213,15 @@ def _complete(section: SectionContent, notes: _Notes) -> SectionContent:
         return SectionContent(title=section.title, body=body, stories=section.stories)
     kind = SectionKind.TEXT if body.strip() else SectionKind.DIVIDER
     return SectionContent(kind=kind, body=body, stories=section.stories)
+
+
+def _description(image: str, alt: str, notes: _Notes) -> str:
+    """The description of an image, else the name of its file."""
+    if alt.strip():
+        return alt
+    notes.add(translatable("The image {url} has no description. The name of its file was used.", url=image))
+    name = PurePosixPath(urlsplit(image).path).stem.replace("-", " ").replace("_", " ")
+    return _line("description", name, _Notes()) or "–"
 
 
 def _address(name: FieldName, url: str, more: list[str], notes: _Notes) -> str:

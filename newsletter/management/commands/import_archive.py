@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,6 +53,10 @@ class Command(BaseCommand):
         parser.add_argument("--report", metavar="FILE.csv", help="write a line per file to this CSV file")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with _quiet_log():
+            self._import(options)
+
+    def _import(self, options: dict[str, Any]) -> None:
         newsletter = chosen_newsletter(options["newsletter"])
         path = Path(options["path"])
         files = _opened(path)
@@ -65,7 +71,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 self._report(stored, options["report"], is_dry_run=True)
                 return
-            start_run(stored, by="", as_drafts=options["drafts"], keeps_tracking=options["keep_tracking"])
+            start_run(stored, by="import", as_drafts=options["drafts"], keeps_tracking=options["keep_tracking"])
             self._work(worker, stored)
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Run the same command again: it goes on.", returncode=1) from None
@@ -112,6 +118,18 @@ class Command(BaseCommand):
             f"Dry run: {_counted(issues_in(stored.expected))} would be here, "
             f"{stored.expected.get('on_web', 0):,} of them on the web. Nothing was changed."
         )
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Without the two log lines for each issue: the report has one."""
+    log = logging.getLogger("newsletter.content")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _counted(count: int) -> str:
