@@ -108,6 +108,7 @@ RETENTION_DAYS = {
     "mails": CONFIGURATION.retention_mail_days,
     "signups": CONFIGURATION.retention_signup_days,
     "imports": CONFIGURATION.retention_import_days,
+    "archive_uploads": CONFIGURATION.retention_import_days,
     "client_data": CONFIGURATION.retention_client_days,
     "outgoing_webhooks": CONFIGURATION.retention_outgoing_webhook_days,
     "dmarc_reports": CONFIGURATION.retention_deliverability_days,

@@ -3,16 +3,29 @@
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 
+from newsletter.admin.archive_imports import ArchiveImportAdmin
 from newsletter.admin.events import EventAdmin
 from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
 from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, SendAdmin
 from newsletter.admin.users import GroupAdmin, UserAdmin
 from newsletter.admin.webhooks import WebhookEndpointAdmin, WebhookMessageAdmin
-from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send, WebhookEndpoint, WebhookMessage
+from newsletter.models import (
+    ArchiveImport,
+    Batch,
+    Delivery,
+    Edition,
+    Event,
+    Issue,
+    Newsletter,
+    Send,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 
 admin.site.register(Newsletter, NewsletterAdmin)
 admin.site.register(Issue, IssueAdmin)
+admin.site.register(ArchiveImport, ArchiveImportAdmin)
 admin.site.register(Edition, EditionAdmin)
 admin.site.register(Send, SendAdmin)
 admin.site.register(Delivery, DeliveryAdmin)

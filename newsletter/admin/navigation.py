@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from newsletter.admin import deliverability, growth
 from newsletter.models import (
+    ArchiveImport,
     Batch,
     Delivery,
     Edition,
@@ -118,7 +119,11 @@ CSV_FILES = ("stories_csv", "sources_csv")
 #: The sections in the order of an editor's week. A new page of the admin is one line here.
 SECTIONS = (
     Section(label=_("Overview"), icon="overview", entries=(_page("admin:index", _("Overview")),)),
-    Section(label=_("Issues"), icon="issues", entries=(_list(Issue, _("All issues")),)),
+    Section(
+        label=_("Issues"),
+        icon="issues",
+        entries=(_list(Issue, _("All issues")), _list(ArchiveImport, _("Imported archives"))),
+    ),
     Section(
         label=_("Subscribers"),
         icon="subscribers",

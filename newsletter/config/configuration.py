@@ -305,8 +305,8 @@ class Configuration(BaseSettings):
         default=30,
         ge=1,
         le=3650,
-        description="How long the file of an import of subscribers and its refused rows are kept after it, in days "
-        "(1 to 3650).",
+        description="How long the file of an import of subscribers and its refused rows are kept after it, and how "
+        "long an uploaded archive of issues that is not imported, in days (1 to 3650).",
     )
     retention_deliverability_days: int = Field(
         default=400,

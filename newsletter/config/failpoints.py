@@ -57,6 +57,8 @@ class Point(enum.Enum):
     WEBHOOKS_COMMITTED = "webhooks-committed"
     WEBHOOK_SENT = "webhook-sent"
     WEBHOOK_RECORDED = "webhook-recorded"
+    ARCHIVE_UNCOMMITTED = "archive-uncommitted"
+    ARCHIVE_COMMITTED = "archive-committed"
 
 
 class Action(enum.Enum):

@@ -1,5 +1,18 @@
 """The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
+from newsletter.models.archive_import import (
+    ARCHIVE_ENDED,
+    ARCHIVE_IMPORT_MACHINE,
+    ARCHIVE_WORKING,
+    WITH_ISSUE,
+    ArchiveEntry,
+    ArchiveImport,
+    ArchiveImportPart,
+    ArchiveImportState,
+    ArchiveProblem,
+    EntryOutcome,
+    ImportedIssue,
+)
 from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
 from newsletter.models.deliverability import (
@@ -112,6 +125,9 @@ from newsletter.models.weekly_plan import WeeklyPlan, lock_week
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
+    "ARCHIVE_ENDED",
+    "ARCHIVE_IMPORT_MACHINE",
+    "ARCHIVE_WORKING",
     "BATCH_MACHINE",
     "CANARIES",
     "CANARY_EARLY",
@@ -142,7 +158,13 @@ __all__ = [
     "UNUSED",
     "WEB_PAGE_MACHINE",
     "WHOLE_MAIL",
+    "WITH_ISSUE",
     "AcceptedFinding",
+    "ArchiveEntry",
+    "ArchiveImport",
+    "ArchiveImportPart",
+    "ArchiveImportState",
+    "ArchiveProblem",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",
@@ -167,6 +189,7 @@ __all__ = [
     "EndpointTransition",
     "EngagementCounter",
     "EngagementSource",
+    "EntryOutcome",
     "Event",
     "EventLogReading",
     "EventReplay",
@@ -178,6 +201,7 @@ __all__ = [
     "FeedItemState",
     "Hit",
     "HitMethod",
+    "ImportedIssue",
     "InvalidTransition",
     "Issue",
     "IssueCategory",

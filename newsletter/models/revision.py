@@ -16,6 +16,7 @@ _NOTES = {
     "before_revisions": gettext_lazy("Content from before revisions were kept"),
     "restored": gettext_lazy("Restored revision %(detail)s"),
     "imported": gettext_lazy("Imported from a file"),
+    "archive": gettext_lazy("Imported from an archive"),
     "recurring": gettext_lazy("Created for a recurring schedule"),
     "weekly": gettext_lazy("Composed as the weekly digest"),
     "autosave": gettext_lazy("Autosaved"),

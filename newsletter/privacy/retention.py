@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from newsletter.archive_import.control import ArchiveUploads
 from newsletter.models import Batch, BatchState, Event, EventState, Hit, WebhookMessage
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.privacy.engagement_times import EngagementTimes
@@ -31,7 +32,7 @@ BATCHES_PER_RUN = 50
 
 def add_rules() -> None:
     """Make the worker apply these rules. Called when the app starts."""
-    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads(), *HITS, EngagementTimes()):
+    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads(), *HITS, EngagementTimes(), ArchiveUploads()):
         add_retention(rule)
 
 

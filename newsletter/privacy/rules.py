@@ -9,9 +9,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models import (
+    ARCHIVE_IMPORT_MACHINE,
     DELIVERY_MACHINE,
     FIRST_LINK,
     IN_FLIGHT,
+    ArchiveImport,
+    ArchiveImportPart,
+    ArchiveImportState,
+    ArchiveProblem,
     Batch,
     BatchState,
     Delivery,
@@ -194,7 +199,29 @@ def _erase_hits(subject: DataSubject, located: list[int]) -> int:
     )
 
 
+def _erase_uploads(subject: DataSubject, located: list[int]) -> int:
+    """Delete every uploaded archive: an export of another tool may list its subscribers, compressed with the rest.
+
+    What was not read to the end fails, and the editor uploads the file again. Imports that run go on without pictures.
+    """
+    ARCHIVE_IMPORT_MACHINE.move(
+        ArchiveImport.objects.filter(state=ArchiveImportState.CHECKING, is_local=False),
+        ArchiveImportState.FAILED,
+        problem=ArchiveProblem.FILE_DELETED,
+        worker="",
+        ended_at=timezone.now(),
+    )
+    return ArchiveImportPart.objects.all().delete()[0]
+
+
 RULES: tuple[DataRule, ...] = (
+    DataRule(
+        name="archive_uploads",
+        title=_("Uploaded archives of issues"),
+        models=(ArchiveImportPart,),
+        export=None,
+        erase=_erase_uploads,
+    ),
     DataRule(
         name="mails_after_leaving",
         title=_("Mails that were sent to you after you had left"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from newsletter.archive_import.engine import ArchiveImportWorker
+from newsletter.archive_import.wiring import choose_reader, store_picture
 from newsletter.deliverability.check import check_next_domain
 from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
 from newsletter.deliverability.leavers import compare_next_batches
@@ -136,6 +138,14 @@ def _import_subscribers() -> bool:
     return _import_worker.work()
 
 
+#: Keeps an archive open in the same way.
+_archive_worker = ArchiveImportWorker(choose_reader, store_picture=store_picture)
+
+
+def _import_archives() -> bool:
+    return _archive_worker.work()
+
+
 def _refresh_domains() -> bool:
     return refresh_due_domains(get_route())
 
@@ -206,6 +216,8 @@ STEPS: tuple[Step, ...] = (
     Step("read_event_logs", Queue.BACKGROUND, LOG_PACE_SECONDS, _read_event_logs),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.
     Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
+    # Checks, runs and undoes imports of past issues, in pieces of a few issues.
+    Step("import_archives", Queue.BACKGROUND, 0, _import_archives),
     Step("make_webhooks", Queue.WEBHOOKS, 0, make_messages),
     # Takes up to 20 seconds where a server is slow.
     Step("deliver_webhooks", Queue.WEBHOOKS, 0, deliver_messages, needs_check=True),

@@ -20,7 +20,7 @@ from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay, Send, SendCount, SendState
 from newsletter.providers.counts import MailCounts
 from newsletter.reports.provider_counts import ProviderCounts
-from tests.accessibility import across_issues, site, web_versions
+from tests.accessibility import across_issues, archives, site, web_versions
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
@@ -127,6 +127,16 @@ def test_the_import_wizard_has_no_barrier(live_server: Any, editor: Client, news
         "columns-error": (pages["columns-asks"], submit("Continue to review")),
     }
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_import_of_an_archive_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = archives.archive_import_pages()
+
+    def no_file(page: Page) -> None:
+        page.get_by_role("button", name="Continue to review").click()
+        page.get_by_role("alert").wait_for()
+
+    assert look_at(live_server, editor, pages, {"archive-no-file": (pages["archive-upload"], no_file)}) == []
 
 
 def test_the_audience_of_an_issue_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:

@@ -53,6 +53,7 @@ RETIRED_IDENTIFIERS: tuple[tuple[str, str], ...] = (
 ALLOWED: tuple[tuple[str, str], ...] = (
     (r"(?i)screen[- ]readers?", "assistive technology"),
     (r"(?i)feed readers?", "programs that show feeds"),
+    (r"(?i)\barchive[-_ ]?readers?\b|\b(choose_reader|ChooseReader|reader_for|READERS)\b", "code that reads archives"),
     (r"\byaml\.reader\.ReaderError\b", "PyYAML"),
     (r'"strike"|convert_strike\b', "an element of HTML 4"),
     (r"\bslots=True|__slots__", "Python's dataclasses"),

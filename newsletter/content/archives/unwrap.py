@@ -96,7 +96,10 @@ _PIXEL = re.compile(
 )
 _ADDRESS = re.compile(r"https?://[^\s<>()\[\]\"'`\\]+")
 _SIGNED = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
-_MAIL_IN_QUERY = re.compile(r"[?&/=][^?&/=\s]+(?:@|%40)[\w-]+\.\w", re.IGNORECASE)
+# Shared calendars have addresses, too, which name no subscriber.
+_MAIL_IN_QUERY = re.compile(
+    r"[?&/=][^?&/=\s]+(?:@|%40)(?!(?:group|import|resource)\.calendar\.google\.com\b)[\w-]+\.\w", re.IGNORECASE
+)
 
 
 def unwrap_link(url: str, *, keeps_counters: bool = True) -> UnwrappedLink:

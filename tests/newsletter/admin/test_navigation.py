@@ -181,7 +181,7 @@ def test_the_entry_of_a_page_is_the_only_current_one(entry: Entry, edda: Client)
 
 @pytest.mark.parametrize(
     ("page", "label", "up"),
-    [("change", "Issues", "All issues"), ("schedule", "Issues", "All issues"), ("report", "Issues", "Issues")],
+    [("change", "All issues", "All issues"), ("schedule", "All issues", "All issues"), ("report", "Issues", "Issues")],
 )
 def test_pages_of_an_issue_belong_to_issues_or_reports(
     page: str, label: str, up: str, issue: Issue, edda: Client

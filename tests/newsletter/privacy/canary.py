@@ -18,6 +18,7 @@ from django.db import connection
 from django.db.models import BinaryField, CharField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
+from newsletter.archive_import.files import store_upload
 from newsletter.models import (
     FIRST_LINK,
     Batch,
@@ -29,6 +30,7 @@ from newsletter.models import (
     Hit,
     HitMethod,
     MailAfterLeaving,
+    Newsletter,
     Send,
     SoftBounce,
     WebhookAttempt,
@@ -233,6 +235,7 @@ def _work(subscription: Subscription) -> None:
         preview=[{"canonical": ADDRESS}],
     )
     ImportPart.objects.create(owner=stored, number=0, data=zstandard.compress(TYPED.lower().encode()))
+    store_upload(Newsletter.objects.get(), "export.zip", [TYPED.lower().encode()], by="ines")
     ImportRefusal.objects.create(
         owner=stored, position=1, line=1, reason="two_addresses", detail=ADDRESS, cells=[f"{TYPED}, {OTHER}"]
     )

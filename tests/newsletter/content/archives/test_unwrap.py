@@ -155,3 +155,8 @@ def test_links_in_markdown_are_unwrapped_too() -> None:
         "https://quay.us2.list-manage.com/unsubscribe?u=1",
         "https://quay.us2.list-manage.com/track/click?u=1",
     )
+
+
+def test_a_shared_calendar_names_no_subscriber() -> None:
+    calendar = "https://www.google.com/calendar/embed?src=abc123%40group.calendar.google.com"
+    assert reader_tokens(issue(sections=(SectionContent(title="S", body=f"[events]({calendar})"),))) == ()
