@@ -15,7 +15,8 @@ The format, as it is written:
     ## Deep dives
 
     ### [Title](https://source.example/x) · Source
-    Text of a story.
+    ![What the picture of the story shows](https://pictures.example/y.jpg)
+    Text of a story. Its picture is on the line right below the heading; other images become blocks.
 
     ## · Ada {quote}
     A quotation of hers. The line of a block ends with its kind in braces.
@@ -48,6 +49,7 @@ from newsletter.content.fields import (
     body_faults,
     field_faults,
     section_faults,
+    story_picture_faults,
 )
 from newsletter.content.front_matter import read_front_matter, write_front_matter
 from newsletter.content.issue_parts import Part, begins_a_part, definitions_in, is_picture, read_parts, shared_keys
@@ -130,8 +132,11 @@ def _read_sections(
             pictures = part.pictures(problems) if "image" not in FIELDS_OF_KIND[part.block].fields else []
             sections += [_section(part, problems), *pictures]
         elif part.kind == "story":
+            image, alt = part.image(is_next_line=True)
             pictures = part.pictures(problems)
-            story = _story(part, known_sources, problems)
+            story = replace(_story(part, known_sources, problems), image=image, alt=alt)
+            for fault in story_picture_faults(image, alt):
+                problems.error(part.number, fault)
             if sections:
                 sections[-1] = replace(sections[-1], stories=(*sections[-1].stories, story))
             else:
@@ -243,13 +248,19 @@ def _check(problems: ProblemList, number: int, name: FieldName, value: str) -> N
 
 def _written_section(section: SectionContent, shared: set[str]) -> str:
     parts = [_written_part(_written_section_line(section), section.body, shared)]
-    parts += [_written_part(_written_story_line(story), story.body, shared) for story in section.stories]
+    parts += [
+        _written_part(_with_image_line(_written_story_line(story), story), story.body, shared)
+        for story in section.stories
+    ]
     return "\n".join(parts)
 
 
 def _written_section_line(section: SectionContent) -> str:
-    line = f"## {write_section_line(section)}"
-    return f"{line}\n{write_image_line(section.image, section.alt)}" if section.image or section.alt else line
+    return _with_image_line(f"## {write_section_line(section)}", section)
+
+
+def _with_image_line(line: str, part: SectionContent | StoryContent) -> str:
+    return f"{line}\n{write_image_line(part.image, part.alt)}" if part.image or part.alt else line
 
 
 def _written_story_line(story: StoryContent) -> str:

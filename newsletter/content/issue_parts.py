@@ -56,9 +56,12 @@ class Part:
     numbers: list[int] = field(default_factory=list)
     """The number of each line in the file, from 1."""
 
-    def image(self) -> tuple[str, str]:
-        """Address and description of the image in the first line, which is removed; empty if there is none."""
-        first = self._first_line()
+    def image(self, *, is_next_line: bool = False) -> tuple[str, str]:
+        """Address and description of the image in the first line, which is removed; empty if there is none.
+
+        With `is_next_line`, nothing may be between it and the heading, not even an empty line.
+        """
+        first = 0 if is_next_line else self._first_line()
         image = read_image_line(self.lines[first]) if first < len(self.lines) and not self.literal[first] else None
         if image:
             self.lines[first] = ""

@@ -54,6 +54,16 @@ from newsletter.models.issue import (
     Story,
 )
 from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
+from newsletter.models.picture import (
+    EditionPicture,
+    FileIsImmutable,
+    FileUse,
+    IssuePicture,
+    Picture,
+    PictureFile,
+    media_prefix,
+    path_in,
+)
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
@@ -147,6 +157,7 @@ __all__ = [
     "DomainCheck",
     "Edition",
     "EditionIsFrozen",
+    "EditionPicture",
     "EditionStory",
     "EndpointReason",
     "EndpointState",
@@ -162,11 +173,14 @@ __all__ = [
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "FileIsImmutable",
+    "FileUse",
     "Hit",
     "HitMethod",
     "InvalidTransition",
     "Issue",
     "IssueCategory",
+    "IssuePicture",
     "IssueState",
     "IssueTransition",
     "LeavingCheck",
@@ -177,6 +191,8 @@ __all__ = [
     "MessageState",
     "Newsletter",
     "Occurrence",
+    "Picture",
+    "PictureFile",
     "PostmasterDay",
     "PostmasterReading",
     "PreflightRun",
@@ -222,7 +238,9 @@ __all__ = [
     "WeeklyPlan",
     "WorkerHeartbeat",
     "lock_week",
+    "media_prefix",
     "numbered_links",
+    "path_in",
     "reason_unless_delivered",
     "sending_stopped",
 ]

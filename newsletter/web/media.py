@@ -1,0 +1,56 @@
+"""Serves the files of pictures, from the storage and without the database: mails load them while it is down, too."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from csp.constants import NONE
+from csp.decorators import csp
+from django.core.files.storage import default_storage
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.views.decorators.http import require_safe
+
+#: The names that `newsletter.media.store` gives; nothing else in the storage is served.
+_PATH = re.compile(
+    r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{30})-[a-z0-9-]{1,40}-\d+x\d+\.(?P<suffix>jpg|png)"
+)
+_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+
+#: A year: a name never has another content.
+CACHE = "public, max-age=31536000, immutable"
+
+
+@require_safe
+@csp({"default-src": [NONE], "sandbox": True})
+def picture_file(request: HttpRequest, path: str) -> HttpResponseBase:
+    """One file, which every cache may keep for good; 404 for every other path, without a page around it."""
+    name = _PATH.fullmatch(path)
+    if name is None:
+        return _missing()
+    etag = f'"{name["digest"]}"'
+    if request.headers.get("If-None-Match") == etag:
+        return _cacheable(HttpResponseNotModified(), etag)
+    try:
+        file = default_storage.open(path, "rb")
+    except (FileNotFoundError, IsADirectoryError):
+        return _missing()
+    response = FileResponse(file, content_type=_TYPES[name["suffix"]])
+    # FileResponse names the path of the file on this machine's disk, which is nobody's concern.
+    response["Content-Disposition"] = "inline"
+    return _cacheable(response, etag)
+
+
+def _cacheable(response: HttpResponseBase, etag: str) -> HttpResponseBase:
+    response["Cache-Control"], response["ETag"] = CACHE, etag
+    response["X-Content-Type-Options"] = "nosniff"
+    # Web mail and feed readers show pictures on pages of their own.
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+def _missing() -> HttpResponse:
+    """Not cached for long: a file may be on its way from another machine."""
+    response = HttpResponse("Not found\n", status=HTTPStatus.NOT_FOUND, content_type="text/plain; charset=utf-8")
+    response["Cache-Control"] = "no-store"
+    return response
