@@ -366,8 +366,9 @@ class Configuration(BaseSettings):
     )
     media_root: Path = Field(
         default=Path("var/media"),
-        description="Directory of the pictures that editors upload. Every web server needs the same one, and mails that "
-        "were sent load pictures from it for years. Relative paths start at the project. Not used with MEDIA_S3_BUCKET.",
+        description="Directory of the pictures that editors upload. Every web server needs the same one, and mails "
+        "that were sent load pictures from it for years. Relative paths start at the project. Not used with "
+        "MEDIA_S3_BUCKET.",
     )
     media_s3_bucket: str = Field(
         default="",

@@ -116,8 +116,13 @@ class PictureFile(models.Model):
 
     @property
     def address(self) -> str:
-        """Its public address, made from SITE_URL."""
-        return f"{settings.SITE_URL}{MEDIA_PATH}{self.path}"
+        """Its public address, made from SITE_URL: what content and mails have."""
+        return f"{media_prefix()}{self.path}"
+
+    @property
+    def local_url(self) -> str:
+        """Its address within the site, for pages of the admin."""
+        return f"{MEDIA_PATH}{self.path}"
 
 
 class IssuePicture(models.Model):
