@@ -132,9 +132,24 @@ const compose = (() => {
       const input = field(row, name), label = input.closest("label") || input.previousElementSibling;
       if (name in own) label.firstChild.data = own[name];
       input.value = values[name] ?? "";
-      if (!(name in own) && !values[name]) { input.remove(); label.remove(); }
+      if (!(name in own && !kinds[kind].optional.includes(name)) && !values[name]) { input.remove(); label.remove(); }
     });
     return prepare(row);
+  }
+
+  // Fills fields of a row; those that it has only while they are filled are made.
+  const hasPictures = (row) => "image" in kinds[kindOf(row)].fields;
+  function give(row, values) {
+    const whole = make(kindOf(row), Object.fromEntries(Object.keys(values).map((name) => [name, "-"])));
+    for (const [name, given] of Object.entries(values)) {
+      if (!field(row, name)) {
+        const input = field(whole, name);
+        input.name = field(row, "kind").name.replace(/kind$/, name);
+        row.querySelector(".f-body").before(input.closest("label"));
+      }
+      field(row, name).value = given;
+    }
+    list.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   function prepare(row) {
@@ -403,5 +418,5 @@ const compose = (() => {
   const linked = /^#row-\d+$/.test(location.hash) && form.querySelector(location.hash);
   if (linked) rowOf(linked).querySelector("details").open = true;
 
-  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, current: () => current };
+  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, give, hasPictures, current: () => current };
 })();
