@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from django.views.decorators.http import require_safe
 
-#: The names that `newsletter.media.store` gives; nothing else in the storage is served.
-_PATH = re.compile(
-    r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{30})-[a-z0-9-]{1,40}-\d+x\d+\.(?P<suffix>jpg|png)"
-)
+from newsletter.content.picture_address import FILE_PATH
+
 _TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 #: A year: a name never has another content.
@@ -22,7 +19,7 @@ CACHE = "public, max-age=31536000, immutable"
 @require_safe
 def picture_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """One file, which every cache may keep for good; 404 for every other path, without a page around it."""
-    name = _PATH.fullmatch(path)
+    name = FILE_PATH.fullmatch(path)
     if name is None:
         return _missing()
     etag = f'"{name["digest"]}"'
