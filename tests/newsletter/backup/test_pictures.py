@@ -43,14 +43,14 @@ def test_every_file_of_a_picture_is_in_the_backup_and_comes_back(
     backup: tuple[Path, Manifest], paths: list[str]
 ) -> None:
     file, manifest = backup
-    before = {path: default_storage.open(path).read() for path in paths}
+    before = dict(stored_pictures(paths))
     assert set(paths) == set(PictureFile.objects.values_list("path", flat=True))
     default_storage.delete(paths[0])
 
     check_archive(file)
     assert dict(read_pictures(file, manifest)) == before
     assert restore_pictures(read_pictures(file, manifest)) == 1
-    assert default_storage.open(paths[0]).read() == before[paths[0]]
+    assert dict(stored_pictures(paths)) == before
 
 
 def test_a_file_that_is_missing_in_the_storage_is_logged_and_left_out(
