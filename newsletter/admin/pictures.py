@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -291,6 +292,13 @@ class Panel:
     sent_issue: str
     """The title of an issue of which an edition has it, so that it cannot be deleted."""
     parameters: str
+
+    @property
+    def file_words(self) -> str:
+        """Size, type and weight of the large file."""
+        large = self.cell.large
+        kind = "PNG" if large.path.endswith(".png") else "JPEG"
+        return f"{large.width} × {large.height}, {kind}, {filesizeformat(large.bytes)}"
 
 
 def _panel(query: Query, selected: str, form: PictureForm | None) -> Panel | None:

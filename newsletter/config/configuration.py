@@ -381,10 +381,7 @@ class Configuration(BaseSettings):
         description="URL of the object storage, such as https://s3.example.org. Leave empty for Amazon’s.",
     )
     media_s3_region: str = Field(default="", description="Region of the bucket. Leave empty if there is none.")
-    media_s3_access_key: str = Field(
-        default="",
-        description="Access key for the bucket. Leave empty to use the role of the machine.",
-    )
+    media_s3_access_key: str = Field(default="", description="Access key. Leave empty to use the machine’s role.")
     media_s3_secret_key: SecretStr = Field(default=SecretStr(""), description="Secret key of MEDIA_S3_ACCESS_KEY.")
     network_classes: FilePath | None = Field(
         default=None,

@@ -15,7 +15,7 @@ import orjson
 from newsletter.media.encoding import Encoded, encode_large, encode_story
 from newsletter.media.reasons import PictureRefused
 
-#: Bytes of address space, including the interpreter's: fifty million pixels with transparency, twice, and room.
+#: Bytes of address space, including the interpreter's: fifty million pixels with transparency, twice, and a reserve.
 MEMORY = 1_200_000_000
 #: Seconds of CPU time.
 CPU = 30

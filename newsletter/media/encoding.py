@@ -105,7 +105,7 @@ def _refuse_other_types(data: bytes) -> None:
 
 @contextlib.contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture, not decoded yet. Whatever a decoder raises on a broken file becomes a refusal."""
+    """The picture, not decoded yet. Each error of a decoder becomes a refusal."""
     too_many = PictureRefused(PictureReason.TOO_MANY_PIXELS, megapixels=MAX_PIXELS // 1_000_000, side=MAX_SIDE)
     try:
         with warnings.catch_warnings():

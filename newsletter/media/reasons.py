@@ -33,7 +33,7 @@ _SENTENCES: Mapping[PictureReason, Translatable] = {
     PictureReason.SVG: translatable("SVG is not accepted, because it can contain programs. Use PNG or WebP."),
     PictureReason.HEIC: translatable("HEIC is not accepted, because few programs can read it. Save it as JPEG."),
     PictureReason.NO_PICTURE: translatable(
-        "This is not a picture of a type that is accepted, whatever its name says. Use {types}."
+        "This is not a picture of a type that is accepted; its name does not count. Use {types}."
     ),
     PictureReason.DAMAGED: translatable(
         "The picture is damaged or incomplete. Open it in a program for pictures, and save it again."

@@ -133,10 +133,10 @@ def _written(newsletter: int, sha256: str, name: str, cleaned: Cleaned) -> list[
 
 def _write(newsletter: int, sha256: str, name: str, use: FileUse, encoded: Encoded) -> str:
     """Write a file under a name that its content decides; so the same name never has another content."""
-    digest = hashlib.sha256(f"{newsletter}:{sha256}:{use}:".encode() + encoded.data).hexdigest()
+    sha = hashlib.sha256(f"{newsletter}:{sha256}:{use}:".encode() + encoded.data).hexdigest()
     slug = re.sub(r"[^a-z0-9]+", "-", _ascii(name).lower())[:_SLUG_LENGTH].strip("-") or "picture"
     # Mails are limited in size: 128 bits are enough.
-    path = f"{digest[:2]}/{digest[:32]}-{slug}-{encoded.width}x{encoded.height}.{encoded.suffix}"
+    path = f"{sha[:2]}/{sha[:32]}-{slug}-{encoded.width}x{encoded.height}.{encoded.suffix}"
     if not default_storage.exists(path):
         written = default_storage.save(path, ContentFile(encoded.data))
         if written != path:  # another process was faster; its file has the same content

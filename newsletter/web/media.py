@@ -30,7 +30,7 @@ def picture_file(request: HttpRequest, path: str) -> HttpResponseBase:
     except (FileNotFoundError, IsADirectoryError):
         return _missing()
     response = FileResponse(file, content_type=_TYPES[name["suffix"]])
-    # FileResponse names the path of the file on this machine's disk, which is nobody's concern.
+    # FileResponse would name the file as on the disk of this machine.
     response["Content-Disposition"] = "inline"
     return _cacheable(response, etag)
 

@@ -13,7 +13,7 @@ if (library) {
     errors.querySelector("ul").append(Object.assign(document.createElement("li"), { textContent: sentence }));
   }
 
-  // One file, with a row that shows how far it is. Resolves when the server has answered, whatever it says.
+  // One file, with a row that shows how far it is. Resolves when the server has answered or failed to.
   function send(file) {
     const row = document.createElement("li"), label = document.createElement("span"), bar = document.createElement("progress");
     bar.max = 1;
