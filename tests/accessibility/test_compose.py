@@ -70,7 +70,7 @@ def test_the_library_of_pictures_and_the_choice_for_a_row_have_no_barrier(
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
     issue = make_issue()
-    drawn = [draw(number) for number in range(8)]
+    drawn = [draw(number) for number in range(3)]
     stored = [
         save_picture(issue.newsletter, f"Lighthouse {n}.png", data, by="edda").picture for n, data in enumerate(drawn)
     ]
