@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from playwright.sync_api import FilePayload
 
 from newsletter.content.store import load_content
 from newsletter.media.store import save_picture
@@ -38,7 +39,11 @@ def test_a_story_gets_a_picture_from_the_library_and_another_by_upload(
         page.locator("[data-use]", has_text="Trawler").click()
         page.keyboard.type("A trawler at the quay")
         chosen = [story.locator(f"[name$=-{name}]").input_value() for name in ("image", "alt")]
-        file = {"name": "Crane.png", "mimeType": "image/png", "buffer": as_file(picture(900, 600, color=RED))}
+        file: FilePayload = {
+            "name": "Crane.png",
+            "mimeType": "image/png",
+            "buffer": as_file(picture(900, 600, color=RED)),
+        }
         page.get_by_role("button", name="Change picture…").click()
         page.get_by_label("Upload a picture").set_input_files([file])
         page.locator("dialog").wait_for(state="hidden")
@@ -55,7 +60,7 @@ def test_a_story_gets_a_picture_from_the_library_and_another_by_upload(
 def test_files_are_uploaded_one_by_one_and_the_refused_one_is_named(
     live_server: Any, edda: Client, issue: Issue
 ) -> None:
-    files = [
+    files: list[FilePayload] = [
         {"name": "logo.svg", "mimeType": "image/svg+xml", "buffer": b"<svg/>"},
         {"name": "Ferry.jpg", "mimeType": "image/jpeg", "buffer": jpeg(300, 200)},
     ]
