@@ -64,7 +64,7 @@ from newsletter.models.picture import (
     media_prefix,
     path_in,
 )
-from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
+from newsletter.models.preflight import AcceptedFinding, LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
@@ -139,6 +139,7 @@ __all__ = [
     "SWITCH_MACHINE",
     "UNUSED",
     "WHOLE_MAIL",
+    "AcceptedFinding",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",

@@ -31,6 +31,7 @@ def check_pictures(inspection: Inspection) -> Iterator[Finding]:
                     "The picture has no alternative text, so screen readers skip it. Say what it shows. If it adds "
                     "nothing to the text, tick “Decorative” in the library of pictures."
                 ),
+                field="alt",
             )
         if picture and picture.bytes > HEAVY:
             yield warning(
@@ -42,6 +43,7 @@ def check_pictures(inspection: Inspection) -> Iterator[Finding]:
                     "with fewer details.",
                     kilobytes=picture.bytes // 1000,
                 ),
+                field="image",
             )
         if isinstance(part, StoryContent) and _is_squeezed(part.image):
             yield warning(
@@ -52,6 +54,7 @@ def check_pictures(inspection: Inspection) -> Iterator[Finding]:
                     "The picture is not three by two, so mail programs squeeze it beside the story. Remove it, and "
                     "choose it again with “Add picture…”."
                 ),
+                field="image",
             )
     together = sum(known[address].bytes for address in _addresses(inspection) if address in known)
     if together > HEAVY_TOGETHER:

@@ -52,9 +52,9 @@ def test_a_story_gets_a_picture_from_the_library_and_another_by_upload(
             page.keyboard.press("Control+s")
 
     second = next(load_content(issue).stories())
-    trawler, crane = (Picture.objects.get(name=name) for name in ("Trawler", "Crane"))
+    trawler, stored = (Picture.objects.get(name=name) for name in ("Trawler", "Crane"))
     assert chosen == [trawler.files.get(use=FileUse.STORY).address, "A trawler at the quay"]
-    assert (second.image, second.alt) == (crane.files.get(use=FileUse.STORY).address, "A crane")
+    assert (second.image, second.alt) == (stored.files.get(use=FileUse.STORY).address, "A crane")
 
 
 def test_files_are_uploaded_one_by_one_and_the_refused_one_is_named(
