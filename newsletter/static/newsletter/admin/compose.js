@@ -417,7 +417,7 @@ const compose = (() => {
   // The link of a finding points to a row or to a field in it: this opens the row, with the caret in the field.
   const linked = /^#(row-\d+|id_[\w-]+)$/.test(location.hash) && form.querySelector(location.hash);
   if (linked && rowOf(linked)) rowOf(linked).querySelector("details").open = true;
-  if (linked?.matches("input, textarea")) {
+  if (linked && linked.matches("input, textarea")) {
     linked.closest("details")?.setAttribute("open", "");
     linked.focus();
   }
