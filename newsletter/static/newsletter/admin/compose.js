@@ -137,21 +137,6 @@ const compose = (() => {
     return prepare(row);
   }
 
-  // Fills fields of a row; those that it has only while they are filled are made.
-  const hasPictures = (row) => "image" in kinds[kindOf(row)].fields;
-  function give(row, values) {
-    const whole = make(kindOf(row), Object.fromEntries(Object.keys(values).map((name) => [name, "-"])));
-    for (const [name, given] of Object.entries(values)) {
-      if (!field(row, name)) {
-        const input = field(whole, name);
-        input.name = field(row, "kind").name.replace(/kind$/, name);
-        row.querySelector(".f-body").before(input.closest("label"));
-      }
-      field(row, name).value = given;
-    }
-    list.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-
   function prepare(row) {
     row.querySelector("noscript")?.remove();
     if (row.classList.contains("has-error")) row.dataset.error = "";
@@ -422,5 +407,5 @@ const compose = (() => {
     linked.focus();
   }
 
-  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, give, hasPictures, current: () => current };
+  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, make, current: () => current };
 })();

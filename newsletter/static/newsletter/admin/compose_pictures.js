@@ -9,10 +9,26 @@ if (compose && pictureDialog) {
   const status = pictureDialog.querySelector("[role=status]"), files = pictureDialog.querySelector("[type=file]");
   const add = part("picture"), drop = part("no-picture"), newsletter = () => form.elements.newsletter.value;
   const text = (key, values = {}) => pictureDialog.dataset[`text${key}`].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  const kinds = JSON.parse(list.dataset.kinds);
   let row = null;
 
+  // Fills fields of a row; those that it has only while they are filled are made.
+  const hasPictures = (row) => "image" in kinds[value(row, "kind")].fields;
+  function give(row, values) {
+    const whole = compose.make(value(row, "kind"), Object.fromEntries(Object.keys(values).map((name) => [name, "-"])));
+    for (const [name, given] of Object.entries(values)) {
+      if (!field(row, name)) {
+        const input = field(whole, name);
+        input.name = field(row, "kind").name.replace(/kind$/, name);
+        row.querySelector(".f-body").before(input.closest("label"));
+      }
+      field(row, name).value = given;
+    }
+    list.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
   function label() {
-    const has = row && compose.hasPictures(row);
+    const has = row && hasPictures(row);
     add.hidden = !has;
     drop.hidden = !has || !value(row, "image");
     if (has) add.textContent = value(row, "image") ? text("Change") : text("Add");
@@ -21,7 +37,7 @@ if (compose && pictureDialog) {
   // A story shows its part around the focus, every other row the whole picture. Its description is asked for.
   function use(picture) {
     pictureDialog.close();
-    compose.give(row, { image: row.dataset.row === "story" ? picture.story : picture.large, alt: picture.alt });
+    give(row, { image: row.dataset.row === "story" ? picture.story : picture.large, alt: picture.alt });
     label();
     compose.announce(text("Used"));
     field(row, "alt").focus();
@@ -68,12 +84,12 @@ if (compose && pictureDialog) {
   // The first picture among what was pasted or dropped, if the row may have one.
   function pictureFor(target, transfer) {
     const over = rowOf(target), file = [...(transfer?.files ?? [])].find((each) => each.type.startsWith("image/"));
-    return file && over && pictureDialog.dataset.upload && compose.hasPictures(over) ? [over, file] : null;
+    return file && over && pictureDialog.dataset.upload && hasPictures(over) ? [over, file] : null;
   }
 
   add.addEventListener("click", () => { row = compose.current(); open(); });
   drop.addEventListener("click", () => {
-    compose.give(row, { image: "", alt: "" });
+    give(row, { image: "", alt: "" });
     label();
     field(row, "title")?.focus();
   });
