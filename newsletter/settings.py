@@ -62,6 +62,22 @@ def with_timeouts(database: dict[str, Any]) -> dict[str, Any]:
     return database | {"OPTIONS": {"connect_timeout": "5", "tcp_user_timeout": "10000", **database["OPTIONS"]}}
 
 
+def media_storage(configuration: Configuration) -> dict[str, Any]:
+    """Django's STORAGES entry for pictures: a directory, or a private bucket if one is named."""
+    if not configuration.media_s3_bucket:
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    options = {
+        "bucket_name": configuration.media_s3_bucket,
+        "endpoint_url": configuration.media_s3_endpoint or None,
+        "region_name": configuration.media_s3_region or None,
+        "access_key": configuration.media_s3_access_key or None,
+        "secret_key": configuration.media_s3_secret_key.get_secret_value() or None,
+        # The names are those of the content: a file that is there already is the same.
+        "file_overwrite": True,
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
 CONFIGURATION: Configuration = configuration_or_exit()
 SITE_URL = CONFIGURATION.site_url
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
@@ -121,6 +137,11 @@ RETENTION_DAYS = {
     "engagement_times": CONFIGURATION.retention_click_days,
 }
 LINK_TABLES_DIR = PROJECT_ROOT / CONFIGURATION.link_tables_dir
+MEDIA_ROOT = PROJECT_ROOT / CONFIGURATION.media_root
+STORAGES = {
+    "default": media_storage(CONFIGURATION),
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 NETWORK_CLASSES = CONFIGURATION.network_classes
 POSTMASTER_CREDENTIALS = CONFIGURATION.postmaster_credentials.get_secret_value()
 DMARC_REPORT_ADDRESS = CONFIGURATION.dmarc_report_address

@@ -7,6 +7,15 @@ from newsletter.admin.best_times import show_best_times
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
+from newsletter.admin.pictures import (
+    add_from_web,
+    choose_picture,
+    remove_picture,
+    replace_picture,
+    save_details,
+    show_pictures,
+    upload_pictures,
+)
 from newsletter.admin.sending_switch import show_sending_switch
 from newsletter.admin.stories import show_sources_csv, show_stories, show_stories_csv
 
@@ -22,6 +31,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/stories/stories.csv", admin.site.admin_view(show_stories_csv), name="stories_csv"),
     path("admin/stories/sources.csv", admin.site.admin_view(show_sources_csv), name="sources_csv"),
     path("admin/best-times/", admin.site.admin_view(show_best_times), name="best_times"),
+    path("admin/pictures/", admin.site.admin_view(show_pictures), name="pictures"),
+    path("admin/pictures/choose/", admin.site.admin_view(choose_picture), name="pictures_choose"),
+    path("admin/pictures/upload/", admin.site.admin_view(upload_pictures), name="pictures_upload"),
+    path("admin/pictures/from-web/", admin.site.admin_view(add_from_web), name="pictures_from_web"),
+    path("admin/pictures/<int:key>/", admin.site.admin_view(save_details), name="pictures_save"),
+    path("admin/pictures/<int:key>/replace/", admin.site.admin_view(replace_picture), name="pictures_replace"),
+    path("admin/pictures/<int:key>/delete/", admin.site.admin_view(remove_picture), name="pictures_delete"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

@@ -53,6 +53,7 @@ class SeparateInstallation:
             "SUPPRESSION_SECRET": "outside-" + "s" * 32,
             "DATABASE_URL": database_url,
             "LINK_TABLES_DIR": str(folder / "links"),
+            "MEDIA_ROOT": str(folder / "media"),
             "ENVIRONMENT": "outside",
             "PYTHONPATH": str(PROJECT_ROOT),
         }

@@ -21,4 +21,5 @@ from newsletter.settings import *  # noqa: F403
 
 # Each process has its own, because each has its own database.
 LINK_TABLES_DIR = Path(tempfile.gettempdir()) / f"newsletter-links-{os.getpid()}"
+MEDIA_ROOT = Path(tempfile.gettempdir()) / f"newsletter-media-{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.admin import deliverability, growth
+from newsletter.admin import deliverability, growth, pictures
 from newsletter.models import (
     ArchiveImport,
     Batch,
@@ -154,7 +154,11 @@ SECTIONS = (
     Section(
         label=_("Newsletter"),
         icon="newsletter",
-        entries=(_list(Newsletter, _("Settings and schedule")), _list(Topic)),
+        entries=(
+            _page("pictures", _("Pictures"), pictures.VIEW),
+            _list(Newsletter, _("Settings and schedule")),
+            _list(Topic),
+        ),
     ),
     Section(
         label=_("System"),

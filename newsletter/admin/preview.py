@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 #: Opaque origin, no scripts, no forms; links open in a new, ordinary tab.
 FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
-    "img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "img-src 'self' https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 #: The same for the frame beside the compose page, whose scripts scroll it and mark the row. Nothing in it may run, so

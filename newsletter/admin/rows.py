@@ -23,6 +23,7 @@ from newsletter.content.fields import (
     body_faults,
     field_faults,
     section_faults,
+    story_picture_faults,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ EXTRA_ROWS = 3
 MAX_ROWS = 500
 
 FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "image", "alt", "body")
-STORY_FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "body")
+STORY_FIELDS: tuple[SectionField, ...] = FIELDS
+#: Shown only where a story has a picture; “Add picture…” makes them.
+OPTIONAL_FIELDS: tuple[SectionField, ...] = ("image", "alt")
 FIELDS_OF: Mapping[str, tuple[SectionField, ...]] = {
     STORY: STORY_FIELDS,
     **{kind.value: FIELDS_OF_KIND[kind].fields for kind in SectionKind},
@@ -62,6 +65,7 @@ _LABELS_BY_KIND: Mapping[tuple[str, SectionField], StrOrPromise] = {
     (SectionKind.LINKS, "body"): _("Links, one “- [Title](https://…)” per line"),
     (SectionKind.SPONSOR, "source"): pgettext_lazy("name of an advertiser", "Sponsor"),
     (SectionKind.SPONSOR, "image"): _("Image URL (optional)"),
+    (STORY, "alt"): _("Image description (empty if decorative)"),
 }
 
 
@@ -72,6 +76,8 @@ class RowKind:
     value: str
     label: str
     fields: dict[SectionField, str]
+    optional: tuple[SectionField, ...] = ()
+    """Fields that a row has only while they are filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,8 @@ _BLOCK_GROUPS: tuple[tuple[StrOrPromise, tuple[SectionKind, ...]], ...] = (
 
 def row_kinds() -> tuple[RowKind, ...]:
     """Every kind of row: the story, the section, and the blocks."""
-    story = RowKind(STORY, gettext("Story"), {field: _label(STORY, field) for field in STORY_FIELDS})
+    fields = {field: _label(STORY, field) for field in STORY_FIELDS}
+    story = RowKind(STORY, gettext("Story"), fields, OPTIONAL_FIELDS)
     return (story, *(_row_kind(kind) for kind in SectionKind))
 
 
@@ -170,8 +177,19 @@ class RowForm(forms.Form):
     @property
     def shown_fields(self) -> list[forms.BoundField]:
         """The fields of its kind, and others while they have a value or an error."""
-        own = FIELDS_OF.get(self.chosen_kind, FIELDS)
+        own = set(FIELDS_OF.get(self.chosen_kind, FIELDS)) - set(self._hidden_fields)
         return [self[field] for field in FIELDS if field in own or self[field].value() or self[field].errors]
+
+    @property
+    def picture_fields(self) -> list[forms.BoundField]:
+        """Those of a picture that `shown_fields` leaves out, for browsers without JavaScript."""
+        return [self[field] for field in self._hidden_fields]
+
+    @property
+    def _hidden_fields(self) -> tuple[SectionField, ...]:
+        """Both while there is no picture, and neither while there is one."""
+        has_picture = any(self[field].value() or self[field].errors for field in OPTIONAL_FIELDS)
+        return OPTIONAL_FIELDS if self.chosen_kind == STORY and not has_picture else ()
 
     def clean(self) -> dict[str, Any]:
         """Add the content rules' problems to their fields; files are checked by the same rules."""
@@ -196,11 +214,8 @@ class RowForm(forms.Form):
         for field, name in _STORY_FIELD_NAMES.items():
             yield from ((field, fault) for fault in field_faults(name, self.cleaned_data.get(field) or ""))
         yield from (("body", fault) for _line, fault in body_faults(_plain(self.cleaned_data.get("body", ""))))
-        if self.cleaned_data.get("image") or self.cleaned_data.get("alt"):
-            yield (
-                "image",
-                gettext("A story has no image. Clear the image fields, or add an image block below the story."),
-            )
+        image, alt = (self.cleaned_data.get(field) or "" for field in OPTIONAL_FIELDS)
+        yield from (("image", fault) for fault in story_picture_faults(image, alt))
 
 
 _LIMITED_FIELDS: dict[SectionField, FieldName] = {**_STORY_FIELD_NAMES, "image": "image", "alt": "description"}
@@ -233,7 +248,12 @@ class RowFormSet(RowForms):
     @property
     def kinds_as_json(self) -> str:
         """For compose.js: each kind with its label and the labels of its fields."""
-        return json.dumps({kind.value: {"label": kind.label, "fields": kind.fields} for kind in row_kinds()})
+        return json.dumps(
+            {
+                kind.value: {"label": kind.label, "fields": kind.fields, "optional": kind.optional}
+                for kind in row_kinds()
+            }
+        )
 
     def clean(self) -> None:
         """Require a section or block above the first story, and stories below a text block without text."""
@@ -319,7 +339,8 @@ def _section_of(row: dict[str, Any], stories: tuple[StoryContent, ...] = ()) -> 
 
 
 def _story_of(row: dict[str, Any]) -> StoryContent:
-    return StoryContent(title=row["title"], url=row["url"], source=row["source"], body=_body(row))
+    own = {field: row.get(field) or "" for field in STORY_FIELDS} | {"body": _body(row)}
+    return StoryContent(**own)
 
 
 def _body(row: dict[str, Any]) -> str:

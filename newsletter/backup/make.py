@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.utils import timezone
 from newsletter.backup import postgresql, sqlite
 from newsletter.backup.archive import write_archive
 from newsletter.backup.manifest import Manifest, manifest_of
+from newsletter.backup.pictures import picture_paths, stored_pictures
 from newsletter.monitoring.health import count_unapplied_migrations, database_file
 
 
@@ -47,9 +49,9 @@ def _make_backup(path: Path) -> tuple[Path, Manifest]:
         raise BackupFailed(f"{path} exists already.")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
         database, archive = Path(folder) / "database", Path(folder) / "archive"
-        manifest = {"sqlite": _copy_sqlite, "postgresql": _dump_postgresql}[connection.vendor](database, now)
+        manifest, paths = {"sqlite": _copy_sqlite, "postgresql": _dump_postgresql}[connection.vendor](database, now)
         archive.touch(mode=0o600)
-        manifest = write_archive(archive, manifest, database)
+        manifest = write_archive(archive, manifest, database, stored_pictures(paths))
         _flush(archive)
         try:
             # Unlike a rename, this fails if the file was made meanwhile.
@@ -64,8 +66,11 @@ def _flush(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _copy_sqlite(target: Path, now: datetime.datetime) -> Manifest:
-    """Copy the database with SQLite's backup API, which does not block writers; the manifest is that of the copy."""
+def _copy_sqlite(target: Path, now: datetime.datetime) -> tuple[Manifest, list[str]]:
+    """Copy the database with SQLite's backup API, which does not block writers; the manifest is that of the copy.
+
+    So are the paths of pictures.
+    """
     source = database_file()
     if source is None:
         raise BackupFailed("The database is in memory.")
@@ -76,14 +81,18 @@ def _copy_sqlite(target: Path, now: datetime.datetime) -> Manifest:
         copy.execute("PRAGMA journal_mode=DELETE")
         if damage := sqlite.damage_in(target):
             raise BackupFailed(f"{source} is damaged: {damage}.")
-        return manifest_of(lambda sql: copy.execute(sql).fetchall(), made_at=now)
+
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            return copy.execute(sql).fetchall()
+
+        return manifest_of(query, made_at=now), picture_paths(query)
 
 
-def _dump_postgresql(target: Path, now: datetime.datetime) -> Manifest:
+def _dump_postgresql(target: Path, now: datetime.datetime) -> tuple[Manifest, list[str]]:
     try:
         with postgresql.snapshot() as snapshot:
-            manifest = manifest_of(postgresql.rows, made_at=now)
+            manifest, paths = manifest_of(postgresql.rows, made_at=now), picture_paths(postgresql.rows)
             postgresql.dump(target, snapshot)
     except postgresql.ProgramFailed as error:
         raise BackupFailed(str(error)) from error
-    return manifest
+    return manifest, paths

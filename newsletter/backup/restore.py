@@ -17,8 +17,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from newsletter.backup import postgresql, sqlite
-from newsletter.backup.archive import DamagedBackup, extract_database, read_manifest
+from newsletter.backup.archive import DamagedBackup, extract_database, read_manifest, read_pictures
 from newsletter.backup.manifest import Manifest, fingerprint, installation
+from newsletter.backup.pictures import restore_pictures
 from newsletter.models import Reason, Restore, RestoreSource, SendingSwitch, SwitchState
 from newsletter.monitoring.health import database_file
 from newsletter.monitoring.heartbeat import workers
@@ -127,6 +128,8 @@ def check_archive(path: Path) -> Manifest:
     manifest = read_manifest(path)
     with tempfile.TemporaryDirectory() as folder:
         extract_database(path, manifest, Path(folder) / "database")
+    for _path, _data in read_pictures(path, manifest):
+        pass  # reading compares
     return manifest
 
 
@@ -144,6 +147,8 @@ def restore_backup(path: Path, allowed: Permissions) -> tuple[Manifest, Restore]
         database = Path(folder) / "database"
         database.touch(mode=0o600)
         extract_database(path, manifest, database)
+        # First, so that the database never names a file that is missing; without the database nothing names them.
+        restore_pictures(read_pictures(path, manifest))
         connection.close()
         now = timezone.now()
         if manifest.vendor == "sqlite":

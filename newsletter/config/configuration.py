@@ -364,6 +364,25 @@ class Configuration(BaseSettings):
         description="Directory where web server and worker keep the addresses that links in mails lead to, so that "
         "these links work while the database is unavailable. Relative paths start at the project.",
     )
+    media_root: Path = Field(
+        default=Path("var/media"),
+        description="Directory of the pictures that editors upload. Every web server needs the same one, and mails "
+        "that were sent load pictures from it for years. Relative paths start at the project. Not used with "
+        "MEDIA_S3_BUCKET.",
+    )
+    media_s3_bucket: str = Field(
+        default="",
+        description="Bucket of an object storage that speaks S3, where pictures are kept instead of MEDIA_ROOT. Needs "
+        "the package django-storages[s3]. The site serves them, so the bucket should be private. Leave empty to use "
+        "MEDIA_ROOT.",
+    )
+    media_s3_endpoint: str = Field(
+        default="",
+        description="URL of the object storage, such as https://s3.example.org. Leave empty for Amazon’s.",
+    )
+    media_s3_region: str = Field(default="", description="Region of the bucket. Leave empty if there is none.")
+    media_s3_access_key: str = Field(default="", description="Access key. Leave empty to use the machine’s role.")
+    media_s3_secret_key: SecretStr = Field(default=SecretStr(""), description="Secret key of MEDIA_S3_ACCESS_KEY.")
     network_classes: FilePath | None = Field(
         default=None,
         description="File with networks of data centers, mail filters and Apple’s relay, one per line with its class: "

@@ -312,6 +312,8 @@ def _story_rows(old: StoryContent | None, new: StoryContent | None) -> tuple[Row
         (FIELD_LABELS["title"], old.title, new.title),
         (FIELD_LABELS["link"], old.url, new.url),
         (FIELD_LABELS["source"], old.source, new.source),
+        (FIELD_LABELS["image"], old.image, new.image),
+        (FIELD_LABELS["description"], old.alt, new.alt),
         (FIELD_LABELS["text"], old.body, new.body),
     )
 

@@ -40,8 +40,7 @@ class SectionKind(enum.StrEnum):
 class StoryContent:
     """One story. `body` is Markdown; `url` and `source` may be empty in a draft.
 
-    `image` is the address of a picture, three by two, and `alt` its description. They are not stored: editors cannot
-    choose pictures for stories yet.
+    `image` is the address of a picture, three by two, and `alt` its description, empty for a decorative one.
     """
 
     title: str

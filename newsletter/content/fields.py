@@ -146,6 +146,8 @@ _NOT_IN_ONE_LINE = re.compile(
 )
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _LINE_ENDS = "\n\r\u2028\u2029"
+# Without encryption only on this machine, as SITE_URL may be.
+_IMAGE_START = re.compile(r"https://|http://(?:127\.0\.0\.1|localhost|\[::1\])[:/]", re.IGNORECASE)
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 
 
@@ -318,12 +320,21 @@ def _story_faults(story: StoryContent) -> Iterator[str]:
     yield from field_faults("story title", story.title)
     yield from field_faults("link", story.url)
     yield from field_faults("source", story.source)
+    yield from story_picture_faults(story.image, story.alt)
     yield from (fault for _, fault in body_faults(story.body))
+
+
+def story_picture_faults(image: str, alt: str, names: Names = None) -> Iterator[str]:
+    """What is wrong with the picture of a story. A description may be missing: the picture may be decorative."""
+    yield from field_faults("image", image, names)
+    yield from field_faults("description", alt, names)
+    if alt.strip() and not image.strip():
+        yield translatable("The description has no image. Enter the address of the image, or clear the description.")
 
 
 def _address_faults(name: FieldName, value: str) -> Iterator[str]:
     problem = web_link_problem(value) if value else None
-    if problem is None and name == "image" and value and not value.lower().startswith("https://"):
+    if problem is None and name == "image" and value and not _IMAGE_START.match(value):
         problem = translatable("The address must start with https://. Mail programs warn about other images.")
     if problem is None and any(merge_fields_in(value)):
         problem = translatable("The address contains a merge field, but it must be the same for every recipient.")

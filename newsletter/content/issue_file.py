@@ -15,7 +15,8 @@ The format, as it is written:
     ## Deep dives
 
     ### [Title](https://source.example/x) · Source
-    Text of a story.
+    ![What the picture of the story shows](https://pictures.example/y.jpg)
+    Text of a story. Its picture is on the line right below the heading; other images become blocks.
 
     ## · Ada {quote}
     A quotation of hers. The line of a block ends with its kind in braces.
@@ -52,6 +53,7 @@ from newsletter.content.fields import (
     body_faults,
     field_faults,
     section_faults,
+    story_picture_faults,
 )
 from newsletter.content.front_matter import read_front_matter, write_front_matter
 from newsletter.content.headings import with_hashes
@@ -135,10 +137,13 @@ def _read_sections(
     begun: dict[int, int] = {}  # the line of each section
     for part in parts:
         if part.kind == "story":
+            image, alt = part.image(is_next_line=True)
             pictures = part.pictures(problems)
             if not sections:
                 sections.append(SectionContent(kind=SectionKind.TEXT))
-            story = _story(part, known_sources, problems)
+            story = replace(_story(part, known_sources, problems), image=image, alt=alt)
+            for fault in story_picture_faults(image, alt):
+                problems.error(part.number, fault)
             sections[-1] = replace(sections[-1], stories=(*sections[-1].stories, story))
             sections += pictures
             continue
@@ -271,17 +276,23 @@ def _check(problems: ProblemList, number: int, name: FieldName, value: str) -> N
 def _written_section(section: SectionContent, shared: set[str], *, is_first: bool) -> str:
     heading = "" if is_first and section.kind is SectionKind.TEXT else _written_section_line(section)
     parts = [_written_part(heading, section.body, shared)] if heading or section.body else []
-    parts += [_written_part(_written_story_line(story), story.body, shared) for story in section.stories]
+    parts += [
+        _written_part(_with_image_line(_written_story_line(story), story), story.body, shared)
+        for story in section.stories
+    ]
     return "\n".join(parts)
 
 
 def _written_section_line(section: SectionContent) -> str:
-    line = f"## {write_section_line(section)}"
-    if not (section.image or section.alt):
+    return _with_image_line(f"## {write_section_line(section)}", section)
+
+
+def _with_image_line(line: str, part: SectionContent | StoryContent) -> str:
+    if not (part.image or part.alt):
         return line
     # A definition directly below the image would be part of its paragraph.
-    gap = "\n" if section.body.lstrip(" ").startswith("[") else ""
-    return f"{line}\n{write_image_line(section.image, section.alt)}{gap}"
+    gap = "\n" if part.body.lstrip(" ").startswith("[") else ""
+    return f"{line}\n{write_image_line(part.image, part.alt)}{gap}"
 
 
 def _written_story_line(story: StoryContent) -> str:

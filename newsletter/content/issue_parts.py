@@ -64,9 +64,12 @@ class Part:
         is_text = self.kind == "section" and self.block in (SectionKind.SECTION, SectionKind.TEXT)
         return is_text or self.kind in ("start", "title", "text", "picture")
 
-    def image(self) -> tuple[str, str]:
-        """Address and description of the image in the first line, which is removed; empty if there is none."""
-        first = self._first_line()
+    def image(self, *, is_next_line: bool = False) -> tuple[str, str]:
+        """Address and description of the image in the first line, which is removed; empty if there is none.
+
+        With `is_next_line`, nothing may be between it and the heading, not even an empty line.
+        """
+        first = 0 if is_next_line else self._first_line()
         image = read_image_line(self.lines[first]) if first < len(self.lines) and not self.literal[first] else None
         if image:
             self.lines[first] = ""

@@ -15,6 +15,7 @@ from newsletter.config.translatable import translatable
 from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, content_faults
+from newsletter.content.pictures import note_in_issue
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import close_autosave, keep_autosave, keep_missing_revision, keep_revision
 from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsletter, Reason, Section, Story
@@ -22,6 +23,7 @@ from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsle
 log = logging.getLogger(__name__)
 
 _SECTION_COLUMNS = ("kind", "title", "body", "url", "source", "image", "alt")
+_STORY_COLUMNS = ("title", "url", "source", "body", "image", "alt")
 
 #: `based_on` of an import that must create a new issue and not replace one.
 NO_REVISION = -1
@@ -192,8 +194,7 @@ def _plain(body: str) -> str:
 
 def _section_content(section: Section) -> SectionContent:
     stories = (
-        StoryContent(title=story.title, url=story.url, source=story.source, body=story.body)
-        for story in section.stories.all()
+        StoryContent(**{name: getattr(story, name) for name in _STORY_COLUMNS}) for story in section.stories.all()
     )
     return SectionContent(
         kind=SectionKind(section.kind),
@@ -267,10 +268,11 @@ def _replace(row: Issue, content: IssueContent) -> None:
         for position, section in enumerate(content.sections, start=1)
     )
     Story.objects.bulk_create(
-        Story(section=row_of, position=position, title=story.title, url=story.url, source=story.source, body=story.body)
+        Story(section=row_of, position=position, **{name: getattr(story, name) for name in _STORY_COLUMNS})
         for row_of, section in zip(sections, content.sections, strict=True)
         for position, story in enumerate(section.stories, start=1)
     )
+    note_in_issue(row, content)
     _file_under(row, content.categories)
     store_audience(row, content.audience)
 

@@ -46,6 +46,7 @@ class DemoEnvironment:
             "SANDBOX_URL": f"http://127.0.0.1:{free_port(SANDBOX_PORT)}",
             "DATABASE_URL": f"sqlite:///{self.folder}/newsletter.sqlite3",
             "LINK_TABLES_DIR": str(self.folder / "links"),
+            "MEDIA_ROOT": str(self.folder / "media"),
             "ENVIRONMENT": "demo",
             "PROVIDER": "sandbox",
             "ALLOWED_HOSTS": "localhost",

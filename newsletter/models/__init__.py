@@ -67,6 +67,16 @@ from newsletter.models.issue import (
     Story,
 )
 from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
+from newsletter.models.picture import (
+    EditionPicture,
+    FileIsImmutable,
+    FileUse,
+    IssuePicture,
+    Picture,
+    PictureFile,
+    media_prefix,
+    path_in,
+)
 from newsletter.models.preflight import AcceptedFinding, LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
@@ -183,6 +193,7 @@ __all__ = [
     "DomainCheck",
     "Edition",
     "EditionIsFrozen",
+    "EditionPicture",
     "EditionStory",
     "EndpointReason",
     "EndpointState",
@@ -199,12 +210,15 @@ __all__ = [
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "FileIsImmutable",
+    "FileUse",
     "Hit",
     "HitMethod",
     "ImportedIssue",
     "InvalidTransition",
     "Issue",
     "IssueCategory",
+    "IssuePicture",
     "IssueState",
     "IssueTransition",
     "LeavingCheck",
@@ -215,6 +229,8 @@ __all__ = [
     "MessageState",
     "Newsletter",
     "Occurrence",
+    "Picture",
+    "PictureFile",
     "PostmasterDay",
     "PostmasterReading",
     "PreflightRun",
@@ -267,7 +283,9 @@ __all__ = [
     "WeeklyPlan",
     "WorkerHeartbeat",
     "lock_week",
+    "media_prefix",
     "numbered_links",
+    "path_in",
     "reason_unless_delivered",
     "redirect_path",
     "sending_stopped",

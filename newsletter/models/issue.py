@@ -281,6 +281,8 @@ class Story(models.Model):
     url = models.CharField(max_length=2000, blank=True)
     source = models.CharField(max_length=100, blank=True)
     body = models.TextField(blank=True)
+    image = models.CharField(max_length=2000, blank=True, default="", db_default="")
+    alt = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         ordering = [F("section__position").asc(), "position"]

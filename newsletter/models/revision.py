@@ -20,6 +20,7 @@ _NOTES = {
     "recurring": gettext_lazy("Created for a recurring schedule"),
     "weekly": gettext_lazy("Composed as the weekly digest"),
     "autosave": gettext_lazy("Autosaved"),
+    "picture": gettext_lazy("Picture changed in the library: %(detail)s"),
     "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 

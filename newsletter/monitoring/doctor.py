@@ -31,6 +31,7 @@ from newsletter.monitoring.health import (
     unapplied_sentence,
 )
 from newsletter.monitoring.pace import next_batch_at
+from newsletter.monitoring.picture_diagnostics import picture_diagnostics
 from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.monitoring.send_diagnostics import lease_diagnostics
 from newsletter.monitoring.setup import setup_diagnostics
@@ -86,6 +87,7 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
             *endpoints,
             *settings_diagnostics(),
             *disk_diagnostics(),
+            *picture_diagnostics(),
         )
     )
 

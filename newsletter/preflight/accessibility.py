@@ -15,7 +15,15 @@ from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.links import is_allowed_in_text
 from newsletter.preflight.findings import Finding, Inspection, warning
 from newsletter.preflight.mail_page import Colours, ComputedStyle, Element, MailPage, mail_page, text_of
-from newsletter.preflight.places import HTML_PART, NEWSLETTER, THEME, placed_links, placed_sections, placed_stories
+from newsletter.preflight.places import (
+    HTML_PART,
+    NEWSLETTER,
+    THEME,
+    placed_links,
+    placed_pictures,
+    placed_sections,
+    placed_stories,
+)
 from newsletter.rendering.context import writing_direction
 from newsletter.rendering.palette import READABLE, contrast
 
@@ -80,7 +88,7 @@ def _check_document(page: MailPage) -> Iterator[Finding]:
 
 
 def _check_images(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
-    places = {section.image: place for place, section in placed_sections(inspection.content) if section.image}
+    places = {part.image: place for place, part in placed_pictures(inspection.content)}
     for image in page.elements("img"):
         source = image.get("src") or ""
         place = places.get(source, THEME)

@@ -20,7 +20,7 @@ from newsletter.config.translatable import translatable
 from newsletter.preflight.client_features import features_used, image_feature
 from newsletter.preflight.findings import Finding, Inspection, warning
 from newsletter.preflight.mail_page import MailPage, mail_page
-from newsletter.preflight.places import THEME, placed_sections
+from newsletter.preflight.places import THEME, placed_pictures
 
 FAMILY = "clients"
 DATA = Path(__file__).parent
@@ -90,9 +90,7 @@ def known_features(page: MailPage) -> frozenset[str]:
 
 def _places_of_images(inspection: Inspection) -> dict[str, str]:
     return {
-        feature: place
-        for place, section in placed_sections(inspection.content)
-        if section.image and (feature := image_feature(section.image))
+        feature: place for place, part in placed_pictures(inspection.content) if (feature := image_feature(part.image))
     }
 
 

@@ -23,6 +23,7 @@ from newsletter.preflight.places import (
     WHOLE_ISSUE,
     placed_bodies,
     placed_links,
+    placed_pictures,
     placed_sections,
     placed_stories,
 )
@@ -208,7 +209,7 @@ def _check_titles(content: IssueContent) -> Iterator[Finding]:
 
 
 def _check_images(content: IssueContent) -> Iterator[Finding]:
-    images = sum(1 for section in content.sections if section.image)
+    images = sum(1 for _ in placed_pictures(content))
     words = sum(len(body.split()) for _, body in placed_bodies(content))
     if images and words < images * WORDS_PER_IMAGE:
         yield warning(

@@ -24,6 +24,7 @@ from newsletter.preflight.findings import (
     error,
 )
 from newsletter.preflight.links import check_links, passed_links
+from newsletter.preflight.pictures import check_pictures, passed_pictures
 from newsletter.preflight.places import HTML_PART, TEXT_PART, THEME, WHOLE_ISSUE, placed_links
 from newsletter.preflight.size import check_size, passed_size
 from newsletter.rendering.sample_issue import MASTHEAD, sample_issue
@@ -49,6 +50,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(name="deliverability", check=check_deliverability, passed=passed_deliverability),
     Family(name="compliance", check=check_compliance, passed=passed_compliance),
     Family(name="size", check=check_size, passed=passed_size),
+    Family(name="pictures", check=check_pictures, passed=passed_pictures),
     Family(name="accessibility", check=check_accessibility, passed=passed_accessibility),
     Family(name="clients", check=check_clients, passed=passed_clients),
     Family(name="audience", check=check_audience, passed=passed_audience),

@@ -19,6 +19,7 @@ __all__ = [
     "Finding",
     "Fix",
     "Inspection",
+    "KnownPicture",
     "LastSend",
     "LinkHop",
     "LinkStatus",
@@ -157,6 +158,14 @@ class AudienceSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPicture:
+    """A picture of the newsletter's library."""
+
+    bytes: int
+    is_decorative: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """The input of all checks: values, so that no check queries the database or the network."""
 
@@ -174,6 +183,8 @@ class Inspection:
     links: Mapping[str, LinkStatus] = field(default_factory=dict)
     """By address. Addresses that are missing here have not been checked yet."""
     last_send: LastSend | None = None
+    pictures: Mapping[str, KnownPicture] = field(default_factory=dict)
+    """By address. Pictures of other sites are missing here."""
     merge_names: tuple[str, ...] | None = None
     """The merge fields that exist: the built-in ones and the list's custom fields. None: not known, any may exist."""
 

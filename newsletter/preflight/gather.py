@@ -1,4 +1,4 @@
-"""Collects the input of the checks with at most eleven queries, however long the issue is."""
+"""Collects the input of the checks with at most twelve queries, however long the issue is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
+from newsletter.content.document import IssueContent
 from newsletter.content.merge_fields import MERGE_FIELDS
+from newsletter.content.pictures import addresses_in, files_at
 from newsletter.content.store import load_content
 from newsletter.models import STARTED, Delivery, Issue, Newsletter, ProviderDomain, Send, Story
-from newsletter.preflight.findings import AudienceSnapshot, Inspection, LastSend, PastIssue, Rendered, Sender
+from newsletter.preflight.findings import (
+    AudienceSnapshot,
+    Inspection,
+    KnownPicture,
+    LastSend,
+    PastIssue,
+    Rendered,
+    Sender,
+)
 from newsletter.preflight.link_checks import link_statuses
 from newsletter.providers import get_route
 from subscribers.profile.fields import fields_of
@@ -46,8 +56,16 @@ def gather_inspection(
         past=_past_issues([earlier.issue for earlier in sent]),
         links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
+        pictures=_known_pictures(content, newsletter.pk),
         merge_names=(*MERGE_FIELDS, *fields_of(newsletter)),
     )
+
+
+def _known_pictures(content: IssueContent, newsletter: int) -> dict[str, KnownPicture]:
+    return {
+        address: KnownPicture(bytes=file.bytes, is_decorative=file.picture.is_decorative)
+        for address, file in files_at(list(addresses_in(content)), newsletter).items()
+    }
 
 
 def _sender(newsletter: Newsletter) -> Sender:

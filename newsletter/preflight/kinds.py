@@ -45,6 +45,15 @@ HEADINGS: Mapping[str, Heading] = {
     "content.shown_differently": lambda count: translatable_plural(
         "{count} place is shown differently in a mail", "{count} places are shown differently in a mail", count=count
     ),
+    "pictures.no_description": lambda count: translatable_plural(
+        "{count} picture has no alternative text", "{count} pictures have no alternative text", count=count
+    ),
+    "pictures.heavy": lambda count: translatable_plural(
+        "{count} picture is heavy", "{count} pictures are heavy", count=count
+    ),
+    "pictures.squeezed": lambda count: translatable_plural(
+        "{count} picture is squeezed", "{count} pictures are squeezed", count=count
+    ),
     "links.gone": lambda count: translatable_plural(
         "{count} page does not exist any more", "{count} pages do not exist any more", count=count
     ),

@@ -40,6 +40,7 @@ def check_links(inspection: Inspection) -> Iterator[Finding]:
     links = list(_unique_links(inspection))
     stories = {story.url for story in inspection.content.stories()}
     in_fields = {address for section in inspection.content.sections for address in (section.url, section.image)}
+    in_fields |= {story.image for story in inspection.content.stories()}
     for link in links:
         if link.url not in in_fields:  # the family `content` checks the fields of sections
             yield from _check_syntax(link, is_story=link.url in stories)

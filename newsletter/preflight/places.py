@@ -72,6 +72,16 @@ def placed_stories(content: IssueContent) -> Iterator[tuple[str, StoryContent]]:
             yield place_of_story(place, number), story
 
 
+def placed_pictures(content: IssueContent) -> Iterator[tuple[str, SectionContent | StoryContent]]:
+    """Every part and story with a picture, with its place."""
+    for place, section in placed_sections(content):
+        if section.image:
+            yield place, section
+        for number, story in enumerate(section.stories, start=1):
+            if story.image:
+                yield place_of_story(place, number), story
+
+
 def places_of(content: IssueContent) -> Iterator[str]:
     """Every place, in the order of the rows on the compose page."""
     for place, section in placed_sections(content):
@@ -101,6 +111,8 @@ def placed_links(content: IssueContent) -> Iterator[PlacedLink]:
             story_place = place_of_story(place, number)
             if story.url:
                 yield PlacedLink(story.url, story_place, field="url")
+            if story.image:
+                yield PlacedLink(story.image, story_place, is_image=True, field="image")
             yield from (PlacedLink(url, story_place) for url in _targets(story.body))
 
 
@@ -123,7 +135,8 @@ def with_link_replaced(content: IssueContent, old: str, new: str) -> IssueConten
 
 def _story_with(story: StoryContent, old: str, new: str) -> StoryContent | None:
     body = _body_with(story.body, old, new)
-    return None if body is None else replace(story, body=body, url=new if story.url == old else story.url)
+    url, image = (new if address == old else address for address in (story.url, story.image))
+    return None if body is None else replace(story, body=body, url=url, image=image)
 
 
 def _body_with(body: str, old: str, new: str) -> str | None:

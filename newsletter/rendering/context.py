@@ -16,6 +16,7 @@ from newsletter.content.fields import LABELS
 from newsletter.content.links import web_link_problem
 from newsletter.content.markdown import Place, markdown_to_html, markdown_to_text
 from newsletter.content.merge_fields import MergeFunction, fallback_of
+from newsletter.content.picture_address import size_in
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.shapes import IssueLink
 from newsletter.rendering.words import reading_minutes
@@ -51,6 +52,11 @@ class StoryView:
     image: str = ""
     """Address of a picture, three by two; empty for most stories."""
     alt: str = ""
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels, if they are known."""
+        return size_in(self.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class SectionView:
     """Of a table of contents: the parts below it."""
     is_in_mail: bool = True
     """Whether mails show it: a table of contents needs three sections and eight stories."""
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels, if they are known."""
+        return size_in(self.image)
 
     @property
     def is_lead(self) -> bool:

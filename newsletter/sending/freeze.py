@@ -12,7 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+from django.db import transaction
 
+from newsletter.content.pictures import note_in_edition
 from newsletter.engagement.wrap import frozen_engagement
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import InvalidMessage
@@ -34,10 +36,12 @@ def store_edition(edition: Edition) -> Edition:
     """Store a prepared edition, or return the stored one with the same bytes."""
     if not edition._state.adding:
         return edition
-    # A stored edition may have the same bytes: frozen before an update, or by another process just now.
-    Edition.objects.bulk_create([edition], ignore_conflicts=True)
     same = Edition.objects.filter(issue=edition.issue_id, sha256=edition.sha256)
-    stored = same.get()
+    with transaction.atomic():
+        # A stored edition may have the same bytes: frozen before an update, or by another process just now.
+        Edition.objects.bulk_create([edition], ignore_conflicts=True)
+        stored = same.get()
+        note_in_edition(stored, edition.issue.newsletter_id)
     if stored.source_sha256 != edition.source_sha256:
         # An update of this program made the same bytes. Without this, each freeze would render them again.
         same.remember_source(edition.source_sha256)

@@ -70,6 +70,8 @@ ALLOWED = {
     "provider search {} of batch {}": "rows that no page shows",
     "An edition cannot be changed ({}).": "a programming error",
     "An edition cannot be changed; freeze the issue again.": "a programming error",
+    "A file of a picture cannot be changed ({}).": "a programming error",
+    "A file of a picture cannot be changed; a new file has a new address.": "a programming error",
     "A revision cannot be changed ({}).": "a programming error",
     "A revision cannot be changed; save the issue again.": "a programming error",
     "A send is not made as {}.": "a programming error",
@@ -253,7 +255,12 @@ def test_texts_in_templates_of_mails_come_from_words() -> None:
 def test_texts_in_scripts_come_from_attributes() -> None:
     scripts = files(".js", "newsletter", "subscribers")
     assert not _found(scripts, in_script), "Give these to the script in a data-text-… attribute, translated."
-    pages = ("newsletter/issue/compose.html", "subscribers/segment/page.html")
+    pages = (
+        "newsletter/issue/compose.html",
+        "newsletter/picture_dialog.html",
+        "newsletter/pictures.html",
+        "subscribers/segment/page.html",
+    )
     texts = [(PROJECT_ROOT / "templates/django/admin" / page).read_text(encoding="utf-8") for page in pages]
     given = set(re.findall(r'(data-text-[a-z-]+)="\{% translate ', "".join(texts)))
     assert {key for path in scripts for key in keys_in_script(path.read_text(encoding="utf-8"))} == given

@@ -171,6 +171,25 @@ def test_both_texts_of_an_edit_conflict_are_kept_as_revisions(edda: Client, issu
     assert kept == ["Taller cranes", "Theirs", "Mine"]
 
 
+def test_a_story_gets_a_picture_without_javascript(edda: Client, issue: Issue) -> None:
+    page = edda.get(page_of(issue)).content.decode()
+    sent = form_data(edda, page_of(issue))
+    picture = {"rows-2-image": "https://a.example/crane.jpg", "rows-2-alt": "A crane"}
+    edda.post(page_of(issue), sent | picture)
+
+    stories = list(load_content(issue).stories())
+    assert page.index('name="rows-2-body"') < page.index('name="rows-2-image"')  # within <noscript>
+    assert [(story.image, story.alt) for story in stories] == [tuple(picture.values()), ("", ""), ("", "")]
+    shown = edda.get(page_of(issue)).content.decode()
+    assert shown.index('name="rows-2-image"') < shown.index('name="rows-2-body"')  # now beside the other fields
+
+
+def test_a_description_without_a_picture_is_reported_at_its_row(edda: Client, issue: Issue) -> None:
+    page = edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-2-alt": "A crane"})
+
+    assert "The description has no image." in page.content.decode()
+
+
 def test_blocks_can_be_composed_without_javascript(edda: Client, issue: Issue) -> None:
     extra = {"kind": "quote", "body": "Ports are quiet.", "source": "Ada"}
     sent = form_data(edda, page_of(issue)) | {f"rows-6-{name}": value for name, value in extra.items()}
@@ -188,7 +207,7 @@ def test_blocks_can_be_composed_without_javascript(edda: Client, issue: Issue) -
         ({"kind": "image", "image": "http://a.example/x.png", "alt": "x"}, "The address must start with https://"),
         ({"kind": "image", "image": "https://a.example/x.png"}, "The image has no description"),
         ({"kind": "callout", "body": "x", "url": "https://a.example"}, "“Call-out” has no field “Link”"),
-        ({"kind": "story", "title": "x", "image": "https://a.example/x.png"}, "A story has no image"),
+        ({"kind": "story", "title": "x", "image": "http://a.example/x.png"}, "must start with https://"),
         ({"kind": "quote", "body": "Dear {{ name }}"}, "would be sent as typed: templates are not run"),
         ({"kind": "story", "title": "For {first_name|you}"}, "Merge fields work in running text only"),
         ({"kind": "hologram", "title": "x"}, "not one of the available choices"),

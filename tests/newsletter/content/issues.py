@@ -50,8 +50,16 @@ links = st.one_of(
     st.sampled_from(["https://a.example/x_(y)", "https://a.example/((x", "http://a.example/?q=[1]&b=<2>#c"]),
     st.text(st.sampled_from("ab/()[]<>&?=#%:*_~`'\"é·"), max_size=20).map(lambda tail: f"https://a.example/{tail}"),
 )
-stories = st.builds(StoryContent, title=one_line("story title"), url=links, source=one_line("source"), body=bodies)
 addresses = links.map(lambda url: url.replace("http:", "https:"))
+stories = st.builds(
+    StoryContent,
+    title=one_line("story title"),
+    url=links,
+    source=one_line("source"),
+    body=bodies,
+    image=addresses,
+    alt=one_line("description"),
+).map(lambda story: story if story.image or not story.alt.strip() else replace(story, alt=""))
 FIELDS: dict[SectionField, st.SearchStrategy[str]] = {
     "title": one_line("section heading"),
     "body": bodies,

@@ -137,7 +137,7 @@ def test_families_that_could_not_check_anything_have_not_passed() -> None:
 
 def test_the_other_families_run_without_a_rendering() -> None:
     families = {finding.family for finding in run_checks(replace(BROKEN, rendered=None))}
-    assert families == {"rendering", "content", "links", "deliverability", "compliance", "audience"}
+    assert families == {"rendering", "content", "links", "deliverability", "compliance", "pictures", "audience"}
 
 
 @pytest.mark.parametrize("theme", theme_names())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import dataclasses
 import re
 
@@ -271,7 +272,7 @@ def test_a_text_without_a_heading_is_the_lead_or_an_essay(theme: Theme) -> None:
         page, text = render(*sections, theme=theme)
         levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
         assert levels[0] == 1
-        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
         for words in ("Nobody asked for it.",) if lead in sections else ("Planks bend.", "Steam", "An hour each."):
             assert words in page.text
             assert words in text

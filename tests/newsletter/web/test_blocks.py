@@ -8,7 +8,7 @@ import itertools
 import pytest
 from django.test import Client
 
-from newsletter.rendering.sample_issue import BLOCKS, PICTURE, sample_issue
+from newsletter.rendering.sample_issue import BLOCKS, PICTURE, STORIES, sample_issue
 from tests.newsletter.web.published import html_of, open_page, parse_xml, publish, words
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +61,9 @@ def test_public_pages_show_the_fallback_of_a_merge_field(client: Client) -> None
 def test_images_load_lazily_and_get_no_referrer(client: Client) -> None:
     publish(sections=sample_issue().sections)
     pictures = open_page(client, ISSUE).xpath("//article//img")
-    assert [picture.get("src") for picture in pictures] == [PICTURE, PICTURE]
-    assert [picture.get("alt") for picture in pictures] == [BLOCKS["image"].alt, BLOCKS["sponsor"].alt]
+    assert [picture.get("src") for picture in pictures] == [PICTURE, PICTURE, PICTURE]
+    described = [STORIES[0].alt, BLOCKS["image"].alt, BLOCKS["sponsor"].alt]
+    assert [picture.get("alt") for picture in pictures] == described
     assert {(picture.get("loading"), picture.get("referrerpolicy")) for picture in pictures} == {
         ("lazy", "no-referrer")
     }

@@ -132,7 +132,7 @@ const compose = (() => {
       const input = field(row, name), label = input.closest("label") || input.previousElementSibling;
       if (name in own) label.firstChild.data = own[name];
       input.value = values[name] ?? "";
-      if (!(name in own) && !values[name]) { input.remove(); label.remove(); }
+      if (!(name in own && !kinds[kind].optional.includes(name)) && !values[name]) { input.remove(); label.remove(); }
     });
     return prepare(row);
   }
@@ -402,10 +402,10 @@ const compose = (() => {
   // The link of a finding points to a row or to a field in it: this opens the row, with the caret in the field.
   const linked = /^#(row-\d+|id_[\w-]+)$/.test(location.hash) && form.querySelector(location.hash);
   if (linked && rowOf(linked)) rowOf(linked).querySelector("details").open = true;
-  if (linked?.matches("input, textarea")) {
+  if (linked && linked.matches("input, textarea")) {
     linked.closest("details")?.setAttribute("open", "");
     linked.focus();
   }
 
-  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, current: () => current };
+  return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, make, current: () => current };
 })();

@@ -159,4 +159,4 @@ def test_links_in_markdown_are_unwrapped_too() -> None:
 
 def test_a_shared_calendar_names_no_subscriber() -> None:
     calendar = "https://www.google.com/calendar/embed?src=abc123%40group.calendar.google.com"
-    assert reader_tokens(issue(sections=(SectionContent(title="S", body=f"[events]({calendar})"),))) == ()
+    assert subscriber_tokens(issue(sections=(SectionContent(title="S", body=f"[events]({calendar})"),))) == ()
