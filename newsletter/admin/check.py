@@ -18,7 +18,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
 from newsletter.models import Issue, PreflightRun
 from newsletter.preflight import Finding, PreflightResult, Trigger, recorded_findings, request_link_checks
-from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
+from newsletter.preflight.places import BRAND, HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
 from newsletter.sending.check import SuggestionOutdated, check_issue, preflight_issue, use_suggestion
 
 #: The number of earlier runs that the page shows.
@@ -144,7 +144,7 @@ def _placed(
             place=finding.place,
             message=finding.message,
             url=urls.get(finding.place, ""),
-            is_in_newsletter=finding.place in (NEWSLETTER, THEME),
+            is_in_newsletter=finding.place in (NEWSLETTER, THEME, BRAND),
             preview_url=previews.get(finding.place, ""),
             key=finding.key,
             suggestion=finding.fix.label if finding.fix else "",
@@ -159,7 +159,8 @@ def _urls(issue: Issue, content: IssueContent) -> dict[str, str]:
     newsletter = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
     fields = {SUBJECT: f"{compose}#id_subject", PREHEADER: f"{compose}#id_preheader"}
     rows = {place: f"{compose}#row-{row}" for row, place in enumerate(places_of(content))}
-    return fields | {NEWSLETTER: newsletter, THEME: newsletter} | rows
+    brand = f"{reverse('brand')}?newsletter={issue.newsletter_id}"
+    return fields | {NEWSLETTER: newsletter, THEME: brand, BRAND: brand} | rows
 
 
 def _previews(issue: Issue) -> dict[str, str]:

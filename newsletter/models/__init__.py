@@ -2,6 +2,7 @@
 
 from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.brand import MAX_LINKS, Brand, FontStack, FooterLink, Paper
 from newsletter.models.deliverability import (
     DmarcReport,
     DmarcRow,
@@ -116,6 +117,7 @@ __all__ = [
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "MAX_LINKS",
     "MESSAGE_MACHINE",
     "NEWEST_FIRST",
     "OPEN",
@@ -134,6 +136,7 @@ __all__ = [
     "Availability",
     "Batch",
     "BatchState",
+    "Brand",
     "Category",
     "ClickHour",
     "ConsentMode",
@@ -162,6 +165,8 @@ __all__ = [
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "FontStack",
+    "FooterLink",
     "Hit",
     "HitMethod",
     "InvalidTransition",
@@ -177,6 +182,7 @@ __all__ = [
     "MessageState",
     "Newsletter",
     "Occurrence",
+    "Paper",
     "PostmasterDay",
     "PostmasterReading",
     "PreflightRun",

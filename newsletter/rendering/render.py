@@ -127,13 +127,13 @@ def template_context(issue: IssueView, request: RenderRequest) -> dict[str, obje
         **theme_context(theme),
         **_links_to_answer(request),
         "words": replace(words, subscribe=words.subscribe.replace(NAME, masthead.name)),
-        "issue": issue,
+        "issue": issue if issue.preheader else replace(issue, preheader=masthead.tagline),
         "head": issue_head(issue.title, masthead.name, request.content.date, words.date, words.day),
         "masthead": masthead,
         "names_list": masthead.names_list,
         "list_name": masthead.name,
         "list_url": masthead.site_url,
-        "writer": masthead.sender_name if masthead.sender_name != masthead.name else "",
+        "writer": masthead.writer or (masthead.sender_name if masthead.sender_name != masthead.name else ""),
         "postal_lines": _postal_lines(masthead),
         "direction": direction,
         "start": start,
@@ -216,7 +216,8 @@ def _postal_lines(masthead: Masthead) -> tuple[str, ...]:
 
 
 def _check_addresses(masthead: Masthead, web_url: str) -> None:
-    optional = (masthead.logo_url, masthead.subscribe_url, masthead.feed_url)
+    pictures = (masthead.logo_url, masthead.logo_dark_url, masthead.portrait_url)
+    optional = (*pictures, masthead.subscribe_url, masthead.feed_url, *(url for _, url in masthead.links))
     for url in (masthead.site_url, masthead.archive_url, web_url, *filter(None, optional)):
         if problem := web_link_problem(url):
             raise RenderingError(
