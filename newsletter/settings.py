@@ -172,6 +172,7 @@ TEMPLATES = [
                 "newsletter.admin.sending_switch.sending_stop",
                 "newsletter.admin.navigation.navigation",
             ],
+            "libraries": {"brand": "newsletter.web.brand"},
         },
     },
 ]

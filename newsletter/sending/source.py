@@ -107,7 +107,7 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
         writer=brand.writer,
         portrait_url=brand.portrait_url,
         footer=brand.footer,
-        links=tuple(tuple(link) for link in brand.footer_links()),
+        links=tuple((link.word, link.url) for link in brand.footer_links()),
         reply_to=newsletter.reply_to or newsletter.sender_email,
         subscribe_url=f"{settings.SITE_URL}{reverse('subscribe', args=[newsletter.slug])}",
         feed_url=f"{settings.SITE_URL}{reverse('feed', args=[newsletter.slug])}",

@@ -53,7 +53,7 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 @public_page
 def home(request: HttpRequest) -> HttpResponse:
     """The only newsletter, a list of newsletters, or the first steps for the operator."""
-    newsletters = list(Newsletter.objects.order_by("name", "pk")[:MAX_NEWSLETTERS])
+    newsletters = list(Newsletter.objects.select_related("brand").order_by("name", "pk")[:MAX_NEWSLETTERS])
     if len(newsletters) == 1:
         return _front(request, newsletters[0])
     if newsletters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -207,7 +208,7 @@ def test_the_end_has_the_sentence_and_the_links_of_the_brand_in_both_parts(theme
         {"links": (("Word", "data:text/html,x"),)},
     ],
 )
-def test_addresses_that_are_not_of_the_web_are_refused(changes: dict[str, object]) -> None:
+def test_addresses_that_are_not_of_the_web_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(RenderingError):
         render(**changes)
 

@@ -39,7 +39,7 @@ def test_every_block_has_its_semantic_markup_on_the_page(client: Client) -> None
 def test_a_sponsor_and_its_link_are_labelled(client: Client) -> None:
     publish(sections=sample_issue().sections)
     assert words(open_page(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == [
-        "Sponsor · Boje & Daughters"
+        "Advertisement · Boje & Daughters"
     ]
     assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
