@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from newsletter.admin.best_times import show_best_times
+from newsletter.admin.brand import preview_brand, show_brand, show_brand_colors
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
@@ -22,6 +23,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/stories/stories.csv", admin.site.admin_view(show_stories_csv), name="stories_csv"),
     path("admin/stories/sources.csv", admin.site.admin_view(show_sources_csv), name="sources_csv"),
     path("admin/best-times/", admin.site.admin_view(show_best_times), name="best_times"),
+    path("admin/brand/", admin.site.admin_view(show_brand), name="brand"),
+    path("admin/brand/colors/", admin.site.admin_view(show_brand_colors), name="brand_colors"),
+    path("admin/brand/preview/<slug:shown>/", admin.site.admin_view(preview_brand), name="brand_preview"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.admin import deliverability, growth
+from newsletter.admin import brand, deliverability, growth
 from newsletter.models import (
     Batch,
     Delivery,
@@ -149,7 +149,11 @@ SECTIONS = (
     Section(
         label=_("Newsletter"),
         icon="newsletter",
-        entries=(_list(Newsletter, _("Settings and schedule")), _list(Topic)),
+        entries=(
+            _page("brand", _("Brand"), brand.PERMISSION),
+            _list(Newsletter, _("Settings and schedule")),
+            _list(Topic),
+        ),
     ),
     Section(
         label=_("System"),

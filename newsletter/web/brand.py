@@ -96,8 +96,6 @@ def brand_of(context: Mapping[str, Any], mailing_list: MailingList | str | None)
 
     Only the public pages of newsletters load pictures of other sites: those behind a private link would tell them.
     """
-    if context.get("web_brand"):  # the preview of a brand that is not saved
-        return context["web_brand"]  # type: ignore[no-any-return]
     if isinstance(mailing_list, Newsletter):
         return web_brand_of(mailing_list, loads_pictures="newsletter" in context)
     if not isinstance(mailing_list, MailingList):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import re
 from collections.abc import Sequence
 
 import orjson
 from csp.constants import NONE, SELF
-from csp.decorators import csp
+from csp.decorators import csp, csp_update
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +22,7 @@ from django.views.decorators.http import require_safe
 
 from newsletter.models import Issue, Newsletter, Send, SendState
 from newsletter.models.send import SendQuerySet
+from newsletter.models.unsaved_brand import unpack_brand
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
     PublicIssue,
@@ -33,6 +36,7 @@ from newsletter.web.archive import (
     read_issue,
     read_issues,
 )
+from newsletter.web.brand import stylesheet_of
 from newsletter.web.public_page import POLICY, newsletter_page, public_page, signup_box, with_last_modified
 from subscribers.web.languages import in_list_language
 
@@ -122,7 +126,7 @@ def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> Http
 def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
     """An issue as its page will look, in the frame of the preview. Visitors other than editors get 404.
 
-    `slugs` are those of its newsletter and of the issue.
+    `slugs` are those of its newsletter and of the issue. `?brand=` is a brand that is not saved, from its page.
     """
     if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
         raise Http404
@@ -146,8 +150,22 @@ def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResp
         "structured_data": _structured_data(newsletter, shown),
         "opens_in_new_tab": True,
     }
-    response = render(request, "newsletter/issue.html", context)
+    if "brand" in request.GET:
+        response = _in_unsaved_brand(request, newsletter, context)
+    else:
+        response = render(request, "newsletter/issue.html", context)
     response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every sandboxed page: see public_page
+    return response
+
+
+def _in_unsaved_brand(request: HttpRequest, newsletter: Newsletter, context: dict[str, object]) -> HttpResponse:
+    """The page with its stylesheet in it, which has no URL yet; the policy names its hash."""
+    if not unpack_brand(newsletter, request.GET["brand"]):
+        raise Http404
+    style = stylesheet_of(newsletter)
+    made = render(request, "newsletter/issue.html", context | {"web_style": mark_safe(style)})  # noqa: S308 - our tokens
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    response: HttpResponse = csp_update({"style-src": [f"'sha256-{digest}'"]})(lambda request: made)(request)
     return response
 
 
