@@ -127,7 +127,9 @@ def _saved(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     here = f"{reverse('brand')}?{urlencode({'newsletter': newsletter.pk})}"
     if weak := [row for row in color_rows(newsletter) if not row.use.is_readable]:
         messages.warning(request, weak[0].sentence)
-    sentence = _("The brand is saved. It applies to drafts and web pages; sent issues keep the brand they were sent with.")
+    sentence = _(
+        "The brand is saved. It applies to drafts and web pages; sent issues keep the brand they were sent with."
+    )
     return redirect_with_message(request, sentence, here)
 
 

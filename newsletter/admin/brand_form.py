@@ -62,7 +62,7 @@ class ColorField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         """In lower case."""
-        return super().to_python(value).lower()
+        return (super().to_python(value) or "").lower()
 
 
 class BrandForm(BrandModelForm):
@@ -99,7 +99,7 @@ class BrandForm(BrandModelForm):
         brand = Brand.of(newsletter)
         initial = {name: getattr(newsletter, name) for name in NEWSLETTER_FIELDS}
         initial["links_text"] = "\n".join(f"{link.word} {link.url}" for link in brand.footer_links())
-        super().__init__(data, instance=brand, initial=initial)
+        super().__init__(data, instance=brand, initial=initial, label_suffix="")
         self.fields.update(fields_for_model(Newsletter, fields=NEWSLETTER_FIELDS))
         choices = forms.ChoiceField(choices=[(name, name) for name in _usable_themes()], label=_("Theme"))
         self.fields["theme"] = choices
@@ -117,15 +117,16 @@ class BrandForm(BrandModelForm):
             raise ValidationError(_("These are %(count)s links. Keep at most five.") % {"count": len(lines)})
         return [_link_of(line) for line in lines]
 
-    def _post_clean(self) -> None:
-        """Put the values on the instances, which are not saved by that."""
-        super()._post_clean()
+    def clean(self) -> dict[str, Any]:
+        """Put what is not a field of the brand on the instances, which are not saved by that."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
         for name in NEWSLETTER_FIELDS:
-            if name in self.cleaned_data:
-                setattr(self.newsletter, name, self.cleaned_data[name])
-        if "links_text" in self.cleaned_data:
-            self.instance.links = self.cleaned_data["links_text"]
+            if name in values:
+                setattr(self.newsletter, name, values[name])
+        if "links_text" in values:
+            self.instance.links = values["links_text"]
         self.newsletter.brand = self.instance
+        return values
 
     def save(self, commit: bool = True) -> Brand:
         """Save both rows."""
@@ -179,14 +180,20 @@ def _color_sentence(use: AccentUse) -> str:
     if use.used == use.chosen and use.is_readable:
         return _("Used as chosen.")
     if use.used == use.chosen:
-        return _(
-            "Text in %(chosen)s is hard to read: its contrast is %(contrast)s : 1, and %(required)s : 1 is required. "
-            "It can be saved, but pre-flight blocks sending."
-        ) % values
-    return _(
-        "Shown as %(used)s, because text in %(chosen)s would be hard to read (%(contrast)s : 1, %(required)s : 1 is "
-        "required)."
-    ) % values
+        return (
+            _(
+                "Text in %(chosen)s is hard to read: its contrast is %(contrast)s : 1, and %(required)s : 1 is "
+                "required. It can be saved, but pre-flight blocks sending."
+            )
+            % values
+        )
+    return (
+        _(
+            "Shown as %(used)s, because text in %(chosen)s would be hard to read (%(contrast)s : 1, %(required)s : 1 "
+            "is required)."
+        )
+        % values
+    )
 
 
 def _theme_choice(name: str, *, is_chosen: bool) -> ThemeChoice:

@@ -31,13 +31,16 @@
     const group = document.createElement("span"), picker = document.createElement("input");
     group.className = "color";
     picker.type = "color";
-    picker.setAttribute("aria-label", form.querySelector(`label[for=${text.id}]`).textContent.replace(/:\s*$/, ""));
+    picker.setAttribute("aria-label", form.querySelector(`label[for=${text.id}]`).textContent);
     text.replaceWith(group);
     group.append(picker, text);
-    const follow = () => { if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value; };
+    const follow = () => {
+      picker.classList.toggle("is-empty", !text.value);
+      if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value;
+    };
     follow();
     text.addEventListener("input", follow);
-    picker.addEventListener("input", () => { text.value = picker.value; });
+    picker.addEventListener("input", () => { text.value = picker.value; follow(); });
   }
 
   if (form) {
