@@ -74,7 +74,7 @@ def _check_brand(inspection: Inspection) -> Iterator[Finding]:
         }
         yield error(
             FAMILY,
-            f"brand_contrast_{scheme}",
+            "brand_contrast_dark" if scheme == "dark" else "brand_contrast",
             BRAND,
             translatable(
                 "A color of the brand is hard to read on dark screens: {colour} on {background} has a contrast of "

@@ -68,7 +68,7 @@ class AccentUse:
     """The lowest contrast of the used colour with what it appears on."""
     contrast_chosen: float
     is_made: bool = False
-    """Whether nobody chose it: it was made from the light one."""
+    """Whether it was made from the light one instead of being chosen."""
 
     @property
     def is_readable(self) -> bool:
@@ -169,7 +169,7 @@ def _accent_use(palette: Palette, brand: BrandSettings, *, is_dark: bool) -> Acc
 
 
 def _with_accent(palette: Palette, accent: str) -> Palette:
-    """The palette with one colour for accent, links and buttons, and whatever else the theme shows in its accent."""
+    """The palette with one colour for accent, links and buttons, and for all that the theme shows in its accent."""
     before = {palette.accent, palette.link}
     colours = {key: accent if colour in before else colour for key, colour in asdict(palette).items()}
     if palette.button == palette.paper:  # an outline

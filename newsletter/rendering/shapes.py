@@ -27,7 +27,7 @@ class Masthead:
     tagline: str = ""
     """The line under the name."""
     writer: str = ""
-    """Who signs each issue; empty: nobody."""
+    """Who signs each issue; empty: no signature."""
     portrait_url: str = ""
     """https address of a square image of the writer."""
     footer: str = ""

@@ -107,4 +107,4 @@ def brand_of(context: Mapping[str, Any], mailing_list: MailingList | str | None)
 @register.filter
 def sponsored(html: SafeString) -> SafeString:
     """Sanitised HTML whose links are marked as paid (Google's `rel="sponsored"`)."""
-    return mark_safe(html.replace("<a href=", '<a rel="sponsored" href='))  # noqa: S308  # only an attribute is added
+    return mark_safe(str(html).replace("<a href=", '<a rel="sponsored" href='))  # noqa: S308  # only an attribute is added

@@ -164,8 +164,8 @@ def _in_unsaved_brand(request: HttpRequest, newsletter: Newsletter, context: dic
         raise Http404
     style = stylesheet_of(newsletter)
     made = render(request, "newsletter/issue.html", context | {"web_style": mark_safe(style)})  # noqa: S308 - our tokens
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    csp_update({"style-src": [f"'sha256-{digest}'"]})(lambda request: made)(request)
+    sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    csp_update({"style-src": [f"'sha256-{sha256}'"]})(lambda request: made)(request)
     return made
 
 
