@@ -31,7 +31,7 @@ from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingEr
 from newsletter.sending.audience import Audience
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import merges_as_json, prepare_edition
-from newsletter.sending.message import message_of, sample_values
+from newsletter.sending.message import filled_subject, message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
 from newsletter.sending.source import source_of, with_content
 
@@ -145,6 +145,7 @@ def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
         recipient=recipient,
         recipient_query=_recipient_query(request),
         rendering=rendering,
+        subject=_subject(rendering, issue, recipient) if rendering else "",
         problem=problem,
         kilobytes=len(rendering.html.encode()) / 1000 if rendering else 0,
         **_search_results(request, issue),
@@ -252,6 +253,11 @@ def mail_frame(
 
 def _merges_of(rendering: RenderedIssue | Edition) -> Mapping[str, Mapping[str, str]]:
     return rendering.merges if isinstance(rendering, Edition) else merges_as_json(rendering.merges)
+
+
+def _subject(rendering: RenderedIssue | Edition, issue: Issue, recipient: Recipient | None) -> str:
+    merges = _merges_of(rendering)
+    return filled_subject(rendering.subject, merges, sample_values(issue.newsletter, merges, recipient))
 
 
 def _filled(part: str, nonce: str, values: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.content.links import web_link_problem
-from newsletter.content.merge_fields import fallback_of, replace_merge_fields
+from newsletter.content.merge_fields import fallback_of, merge_fields_in, replace_merge_fields
 from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
@@ -97,13 +97,15 @@ def render_in_process(request: RenderRequest) -> RenderedIssue:
     html = _render_html(context, request.theme, nonce)
     text = _render_text(context, request.theme, nonce)
     placeholders = placeholders_used(html, text, nonce=nonce)
+    subject = _checked_subject(request.content.subject or request.content.title)
+    used = {*placeholders, *(merges.name(field) for field in merge_fields_in(subject))}
     return RenderedIssue(
-        subject=_checked_subject(request.content.subject or request.content.title),
+        subject=subject,
         html=html,
         text=text,
         nonce=nonce,
         placeholders=placeholders,
-        merges=tuple(merge for merge in merges.made if merge.placeholder in placeholders),
+        merges=tuple(merge for merge in merges.made if merge.placeholder in used),
         links=tuple(editor_links(issue)),
     )
 

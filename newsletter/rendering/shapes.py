@@ -70,12 +70,13 @@ class RenderedIssue:
     """An issue rendered once for all recipients. `html` and `text` contain placeholder tokens made with `nonce`."""
 
     subject: str
+    """With its merge fields as they were typed: they are not text of a part."""
     html: str
     text: str
     nonce: str
     placeholders: tuple[str, ...]
     """Names of the placeholders used in either part, sorted."""
     merges: tuple[MergePlaceholder, ...] = ()
-    """Those of the placeholders that belong to merge fields."""
+    """Those of merge fields, in either part or in the subject."""
     links: tuple[IssueLink, ...]
     """Every link of the content, in reading order, including repeated ones."""

@@ -50,6 +50,14 @@ def test_a_sponsor_without_a_title_is_linked_by_its_name(client: Client) -> None
     assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
+def test_public_pages_show_the_fallback_of_a_merge_field_in_a_preheader(client: Client) -> None:
+    publish(subject="Ports for {first_name|you}", preheader="Ten stories, {first_name|dear reader}.")
+    for path in (ISSUE, FEED):
+        body = client.get(path).content.decode()
+        assert "Ten stories, dear reader." in body
+        assert "{first_name" not in body
+
+
 def test_public_pages_show_the_fallback_of_a_merge_field(client: Client) -> None:
     publish(sections=sample_issue().sections)
     for path in (ISSUE, FEED):
