@@ -16,6 +16,7 @@ from newsletter.admin.pages import Page, RequiredPermission, page_url, redirect_
 from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
+from newsletter.content.fields import field_faults
 from newsletter.content.formats import MAX_FILE_BYTES, read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, Severity
@@ -42,6 +43,7 @@ class ImportForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}),
     )
     replace = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    keep_sources = forms.BooleanField(required=False)
 
     def clean(self) -> dict[str, Any]:
         """Require either a file or a text, of a size that an issue can have."""
@@ -70,9 +72,10 @@ def import_file(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         return _import_page(request, form)
     newsletter: Newsletter = form.cleaned_data["newsletter"]
+    sources = _typed_sources(request)
     try:
         text = form.text_to_read()
-        reading = read_issue(text, newsletter.sources())
+        reading = read_issue(text, (*newsletter.sources(), *sources))
     except IssueFileError as error:
         return _import_page(request, form, problems=error.problems)
     existing = _existing_draft(newsletter, reading.content)
@@ -85,7 +88,15 @@ def import_file(request: HttpRequest) -> HttpResponse:
         result = import_issue(newsletter, reading, by=username_of(request), based_on=based_on)
     except ContentError as error:
         return _import_page(request, _with_text(form, text), problems=(Problem(1, str(error)),))
-    return _imported_page(request, result.issue, str(result.outcome), reading)
+    if form.cleaned_data["keep_sources"]:
+        newsletter.keep_sources(sources)
+    return _imported_page(request, result.issue, str(result.outcome), reading, text=text, sources=sources)
+
+
+def _typed_sources(request: HttpRequest) -> tuple[str, ...]:
+    """The sources that the editor confirmed or corrected on the page of an import."""
+    typed = (" ".join(source.split()) for source in request.POST.getlist("source"))
+    return tuple(dict.fromkeys(source for source in typed if source and not [*field_faults("source", source)]))
 
 
 @require_safe
@@ -136,15 +147,21 @@ def _import_page(
     )
 
 
-def _imported_page(request: HttpRequest, issue: Issue, outcome: str, reading: ParsedIssue) -> HttpResponse:
+def _imported_page(
+    request: HttpRequest, issue: Issue, outcome: str, reading: ParsedIssue, *, text: str, sources: tuple[str, ...]
+) -> HttpResponse:
     content = reading.content
+    guessed = {source.sentence for source in reading.guessed_sources}
     return _page(
         request,
         "imported",
         title=_("Imported: %(title)s") % {"title": issue.title},
         issue=issue,
         outcome=outcome,
-        notes=reading.notes,
+        notes=[note for note in reading.notes if note.sentence not in guessed],
+        guessed_sources=reading.guessed_sources,
+        sources=sources,
+        text=text,
         sections=len(content.sections),
         stories=len(list(content.stories())),
         categories=content.categories,

@@ -36,6 +36,7 @@ from newsletter.admin import (
     schedule,
     test_mails,
 )
+from newsletter.admin.check_tour import tour_of
 from newsletter.admin.compose import INBOX_CLIENTS, ComposeForm
 from newsletter.admin.pages import (
     SEND_PERMISSION,
@@ -226,6 +227,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             "is_kept": issue is not None and self.has_delete_permission(request) and _is_kept(issue),
             "occurrence": occurrence_of(issue) if issue and is_approved else None,
             "is_approved": is_approved,
+            "tour": tour_of(request, issue) if issue else None,
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

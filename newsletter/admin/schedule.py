@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.check import PlacedFinding, place_findings
+from newsletter.admin.check_groups import ShownKind, place_findings
 from newsletter.admin.pages import (
     Page,
     RequiredPermission,
@@ -79,7 +79,7 @@ class SendPreview:
     audience: AudienceView
     lists: tuple[AudienceList, ...] = ()
     manifest: Manifest | None = None
-    blocking: tuple[PlacedFinding, ...] = ()
+    blocking: tuple[ShownKind, ...] = ()
     refusal: tuple[str, ...] = ()
 
 
@@ -362,7 +362,7 @@ def _ask(
 def _confirm(request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm) -> HttpResponse:
     preview = preview_send(issue, local=form.local, sends_at=form.sends_at)
     if preview.manifest is None:
-        refusal = preview.refusal or tuple(finding.message for finding in preview.blocking)
+        refusal = preview.refusal or tuple(finding.message for kind in preview.blocking for finding in kind.findings)
         return _ask(request, issue, form, preview=preview, refusal=refusal)
     try:
         if form.local:

@@ -19,7 +19,8 @@ Where the format is ambiguous, these rules apply:
   word "Sources", with which web pages of digests start.
 * Every other line that is not blank is a paragraph.
 * A title ends at the first ` · ` that is followed by a known source, so titles may contain ` · ` themselves. Without
-  a known source, the title ends at the first ` · `, the source is guessed to be the next word, and a warning says so.
+  a known source, the title ends at the first ` · `, the source is guessed to be the next word, and a warning for each
+  such word says so.
 * A section contains stories if any of its paragraphs contains a known source, or if at least half of them have a
   ` · ` within their first 200 characters. In other sections a ` · ` is ordinary text.
 * In a section with stories, a paragraph without ` · ` belongs to the story above it (with a warning), or to the
@@ -31,12 +32,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from newsletter.config.translatable import translatable
 from newsletter.content.details import IssueDetails, date_in, finish_issue, unique_categories
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.content.fields import LIMITS, FieldName, body_fault, field_faults, slug_from
+from newsletter.content.guessed_sources import Guess, group_guesses
 from newsletter.content.lines import text_lines
 from newsletter.content.plain_text import plain_to_markdown
 from newsletter.content.problems import ParsedIssue, ProblemList
@@ -80,8 +82,12 @@ def read_digest(text: str, *, known_sources: Collection[str]) -> ParsedIssue:
     details = IssueDetails()
     paragraphs = _take_categories(paragraphs, details, problems)
     parts = _parts(paragraphs, problems)
-    sections = _take_title(parts, details, problems)
-    return finish_issue(details, tuple(_section(part, known_sources, problems) for part in sections), problems)
+    guesses: list[Guess] = []
+    sections = tuple(_section(part, known_sources, problems, guesses) for part in _take_title(parts, details, problems))
+    guessed = group_guesses(guesses)
+    for source in guessed:
+        problems.warn(source.line, source.sentence)
+    return replace(finish_issue(details, sections, problems), guessed_sources=guessed)
 
 
 def is_digest_heading(line: str) -> bool:
@@ -145,7 +151,9 @@ def _take_title(parts: list[_Part], details: IssueDetails, problems: ProblemList
     return sections
 
 
-def _section(part: _Part, known_sources: Collection[str], problems: ProblemList) -> SectionContent:
+def _section(
+    part: _Part, known_sources: Collection[str], problems: ProblemList, guesses: list[Guess]
+) -> SectionContent:
     _check(problems, part.heading.number, "section heading", part.heading.text)
     if not part.paragraphs:
         sentence = translatable("The section “{title}” is empty.", title=part.heading.text)
@@ -169,7 +177,7 @@ def _section(part: _Part, known_sources: Collection[str], problems: ProblemList)
     return SectionContent(
         title=part.heading.text,
         body=_body(texts),
-        stories=tuple(_story(start, line, more, problems) for start, line, more in stories),
+        stories=tuple(_story(start, line, more, problems, guesses) for start, line, more in stories),
     )
 
 
@@ -192,14 +200,17 @@ def _digest_story(text: str, known_sources: Collection[str]) -> _DigestStory | N
     return _DigestStory(text[: places[0]].strip(), split_source(text[places[0] + len(SEPARATOR) :], ()))
 
 
-def _story(start: _Paragraph, line: _DigestStory, more: Sequence[_Paragraph], problems: ProblemList) -> StoryContent:
+def _story(
+    start: _Paragraph,
+    line: _DigestStory,
+    more: Sequence[_Paragraph],
+    problems: ProblemList,
+    guesses: list[Guess],
+) -> StoryContent:
     _check(problems, start.number, "story title", line.title)
     _check(problems, start.number, "source", line.split.source)
     if line.split.guessed:
-        sentence = translatable(
-            "The source “{source}” was guessed: no known source follows the “·”.", source=line.split.source
-        )
-        problems.warn(start.number, sentence)
+        guesses.append(Guess(start.number, line.title, f"{line.split.source} {line.split.text}"))
     if not line.split.text:
         problems.warn(start.number, translatable("The story “{title}” has no text yet.", title=_shortened(line.title)))
     body = _body([_Paragraph(start.number, line.split.text), *more])

@@ -49,6 +49,7 @@ __all__ = [
     "Place",
     "RunningText",
     "link_targets",
+    "links_with_words",
     "markdown_to_html",
     "markdown_to_text",
     "plain_words",
@@ -120,6 +121,24 @@ def link_targets(text: str) -> tuple[str, ...]:
             elif child.type == "image" and not in_link:
                 found.append(str(child.attrs.get("src", "")))
             in_link = child.type == "link_open" or (in_link and child.type != "link_close")
+    return tuple(found)
+
+
+def links_with_words(text: str) -> tuple[tuple[str, str], ...]:
+    """Every link of `text` as the words that are shown and its address, in order; links to mail addresses, too."""
+    if "](" not in text and "]:" not in text and "<a" not in text.lower():
+        return ()  # an address that is typed as it is has no other words
+    found: list[tuple[str, str]] = []
+    for token in parse_markdown(text, as_written=True).tokens:
+        words: list[str] = []
+        address = ""
+        for child in token.children or ():
+            if child.type == "link_open":
+                address, words = str(child.attrs.get("href", "")), []
+            elif child.type == "link_close":
+                found.append(("".join(words), address))
+            elif child.type in ("text", "code_inline"):
+                words.append(child.content)
     return tuple(found)
 
 

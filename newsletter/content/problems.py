@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
+from newsletter.content.guessed_sources import GuessedSource
 
 
 class Severity(enum.StrEnum):
@@ -37,6 +38,8 @@ class ParsedIssue:
     """Whether the slug was made from the title. An import does not replace another issue then."""
     names_audience: bool = False
     """Whether the file says whom the issue is sent to. If not, an import leaves the audience of a draft as it is."""
+    guessed_sources: tuple[GuessedSource, ...] = ()
+    """Sources that an editor should confirm. Each has a note, too."""
 
 
 class IssueFileError(Exception):

@@ -55,7 +55,7 @@ from newsletter.models.issue import (
     Story,
 )
 from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
-from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
+from newsletter.models.preflight import AcceptedFinding, LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
@@ -131,6 +131,7 @@ __all__ = [
     "SWITCH_MACHINE",
     "UNUSED",
     "WHOLE_MAIL",
+    "AcceptedFinding",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",

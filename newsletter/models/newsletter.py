@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -261,6 +262,14 @@ class Newsletter(MailingList):
     def sources(self) -> tuple[str, ...]:
         """The known sources, one item per line of the field."""
         return tuple(line.strip() for line in self.known_sources.splitlines() if line.strip())
+
+    def keep_sources(self, names: Iterable[str]) -> None:
+        """Add names to the known sources; those that are there already stay as they are."""
+        known = self.sources()
+        added = [name for name in dict.fromkeys(" ".join(name.split()) for name in names) if name and name not in known]
+        if added:
+            self.known_sources = "\n".join((*known, *added))
+            self.save(update_fields=["known_sources"])
 
     @property
     def has_consent_to_tracking(self) -> bool:

@@ -42,6 +42,24 @@ class PreflightRun(models.Model):
         return actor_name(self.by)
 
 
+class AcceptedFinding(models.Model):
+    """A warning that an editor accepts for one issue, with the reason; the same warning is accepted once."""
+
+    issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="accepted_findings")
+    key = models.CharField(max_length=16, help_text="Of the finding, which covers its place and its sentence.")
+    code = models.CharField(max_length=80, help_text="Family and code of the finding.")
+    reason = models.CharField(_("reason"), max_length=300)
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["issue", "key"], name="accepted_finding_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+
 class LinkState(models.TextChoices):
     """Whether a link has been checked."""
 

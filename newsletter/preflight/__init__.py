@@ -18,6 +18,7 @@ from newsletter.preflight.findings import (
     Rendered,
     Sender,
     Severity,
+    apply_fixes,
 )
 from newsletter.preflight.link_checks import check_next_links, request_link_checks
 from newsletter.preflight.record import PreflightResult, Trigger, record_run, recorded_findings, run_preflight
@@ -34,6 +35,7 @@ __all__ = [
     "Sender",
     "Severity",
     "Trigger",
+    "apply_fixes",
     "check_next_links",
     "record_run",
     "recorded_findings",

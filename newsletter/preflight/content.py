@@ -40,8 +40,8 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _check_section(section: SectionContent, place: str, names: Names, *, is_above_image: bool) -> Iterator[Finding]:
-    for _, fault in section_faults(section, names):
-        yield error(FAMILY, "invalid_part", place, fault)
+    for field, fault in section_faults(section, names):
+        yield error(FAMILY, "invalid_part", place, fault, field=field)
     has_content = section.stories or not is_blank(section.body) or is_above_image
     if section.kind is SectionKind.SECTION and not has_content:
         yield warning(
@@ -51,6 +51,7 @@ def _check_section(section: SectionContent, place: str, names: Names, *, is_abov
             translatable(
                 "The section is empty: only its heading is shown. Add stories or text, or remove the section."
             ),
+            field="body",
         )
     if section.kind is SectionKind.QUOTE and section.url and not section.source.strip():
         yield warning(
@@ -58,6 +59,7 @@ def _check_section(section: SectionContent, place: str, names: Names, *, is_abov
             "quote_without_name",
             place,
             translatable("The quote has a link but no name, so the link is not shown. Enter the name of the speaker."),
+            field="source",
         )
 
 
@@ -69,6 +71,7 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             "story_without_title",
             place,
             translatable("The story has no title. Write one, or remove the story."),
+            field="title",
         )
     if not story.url:
         yield error(
@@ -76,6 +79,7 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             "story_without_link",
             place,
             translatable("The story “{story}” has no link. Add the address of its source.", story=name),
+            field="url",
         )
     if is_blank(story.body):
         yield error(
@@ -83,6 +87,7 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
             "story_without_text",
             place,
             translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
+            field="body",
         )
     yield from _check_story_fields(story, place, names)
     words = count_words(story.body)
@@ -97,28 +102,28 @@ def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Find
                 words=words,
                 limit=LONG_STORY_WORDS,
             ),
+            field="body",
         )
 
 
 def _check_story_fields(story: StoryContent, place: str, names: Names) -> Iterator[Finding]:
-    for fault in (
-        *field_faults("story title", story.title, names),
-        *field_faults("source", story.source, names),
-    ):
-        yield error(FAMILY, "invalid_story_field", place, fault)
+    for fault in field_faults("story title", story.title, names):
+        yield error(FAMILY, "invalid_story_field", place, fault, field="title")
+    for fault in field_faults("source", story.source, names):
+        yield error(FAMILY, "invalid_story_field", place, fault, field="source")
     for line, fault in body_faults(story.body, names):
-        yield error(FAMILY, "invalid_story_text", place, _in_line(story.body, line, fault))
+        yield error(FAMILY, "invalid_story_text", place, _in_line(story.body, line, fault), field="body")
 
 
 def _check_markdown(body: str, place: str) -> Iterator[Finding]:
     """An error: a comment without an end. Warnings: what recipients see in another form, or not at all."""
     comments, unclosed = comment_lines(body)
     for line in unclosed:
-        yield error(FAMILY, "unclosed_comment", place, _in_line(body, line, UNCLOSED))
+        yield error(FAMILY, "unclosed_comment", place, _in_line(body, line, UNCLOSED), field="body")
     for line in comments:
-        yield warning(FAMILY, "comment", place, _in_line(body, line, COMMENT))
+        yield warning(FAMILY, "comment", place, _in_line(body, line, COMMENT), field="body")
     for line, note in body_notes(body, with_refused_links=False):
-        yield warning(FAMILY, "shown_differently", place, _in_line(body, line, note))
+        yield warning(FAMILY, "shown_differently", place, _in_line(body, line, note), field="body")
 
 
 def _in_line(body: str, line: int, sentence: str) -> str:
@@ -141,6 +146,7 @@ def _check_duplicates(content: IssueContent) -> Iterator[Finding]:
                     url=story.url,
                     place=links[link],
                 ),
+                field="url",
             )
         elif title and titles.setdefault(title, place) != place:
             yield warning(
@@ -152,6 +158,7 @@ def _check_duplicates(content: IssueContent) -> Iterator[Finding]:
                     title=story.title,
                     place=titles[title],
                 ),
+                field="title",
             )
 
 
@@ -171,6 +178,7 @@ def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[
                     issue=by_link.title,
                     date=by_link.date.isoformat(),
                 ),
+                field="url",
             )
         elif story.title.strip() and by_title:
             yield warning(
@@ -182,6 +190,7 @@ def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[
                     issue=by_title.title,
                     date=by_title.date.isoformat(),
                 ),
+                field="title",
             )
 
 
@@ -213,7 +222,11 @@ def _check_date(inspection: Inspection) -> Iterator[Finding]:
                 date=content.date.isoformat(),
                 day=day.isoformat(),
             ),
-            make_fix(translatable("Set the date to {date}", date=day.isoformat()), content, replace(content, date=day)),
+            make_fix(
+                translatable("Set the date to {date}", date=day.isoformat()),
+                content,
+                lambda before: replace(before, date=day),
+            ),
         )
 
 

@@ -26,6 +26,7 @@ from newsletter.preflight.places import (
     placed_sections,
     placed_stories,
 )
+from newsletter.preflight.urgency import urgent_words
 
 FAMILY = "deliverability"
 VISIBLE_SUBJECT = 60
@@ -54,6 +55,7 @@ def check_deliverability(inspection: Inspection) -> Iterator[Finding]:
     content = inspection.content
     yield from _check_subject(content, inspection.merge_names)
     yield from _check_preheader(content, inspection.merge_names)
+    yield from _check_urgency(content)
     yield from _check_titles(content)
     yield from _check_images(content)
     yield from _check_shorteners(content)
@@ -123,7 +125,7 @@ def _check_subject_style(content: IssueContent) -> Iterator[Finding]:
             make_fix(
                 translatable("Replace with a single “{mark}”", mark=marks[0][0]),
                 content,
-                replace(content, subject=_REPEATED_MARKS.sub(lambda found: found[0][0], content.subject)),
+                lambda before: replace(before, subject=_REPEATED_MARKS.sub(lambda found: found[0][0], before.subject)),
             ),
         )
 
@@ -134,7 +136,7 @@ def _without_reply_prefix(content: IssueContent) -> Fix | None:
         return None
     subject = rest[0].upper() + rest[1:]
     label = translatable("Change the subject to “{subject}”", subject=_shortened(subject, 50))
-    return make_fix(label, content, replace(content, subject=subject))
+    return make_fix(label, content, lambda before: replace(before, subject=subject))
 
 
 def _check_preheader(content: IssueContent, names: Names) -> Iterator[Finding]:
@@ -172,7 +174,22 @@ def _with_preheader(content: IssueContent) -> Fix | None:
     if not _LETTERS.search(sentence) or _plain(sentence) == _plain(content.subject):
         return None
     label = translatable("Use “{sentence}”", sentence=sentence)
-    return make_fix(label, content, replace(content, preheader=sentence[: LIMITS["preheader"]]))
+    return make_fix(label, content, lambda before: replace(before, preheader=sentence[: LIMITS["preheader"]]))
+
+
+def _check_urgency(content: IssueContent) -> Iterator[Finding]:
+    for place, line in ((SUBJECT, content.subject), (PREHEADER, content.preheader)):
+        if words := urgent_words(line):
+            yield warning(
+                FAMILY,
+                "urgency",
+                place,
+                translatable(
+                    "It says “{words}”. Is that true when the mail is read? Some laws fine false urgency in a subject "
+                    "for each mail. Keep it only if it is true; otherwise say what the issue is about.",
+                    words=words,
+                ),
+            )
 
 
 def _check_titles(content: IssueContent) -> Iterator[Finding]:
@@ -187,6 +204,7 @@ def _check_titles(content: IssueContent) -> Iterator[Finding]:
                 translatable(
                     "“{title}” is written in capital letters, which spam filters regard as a sign of spam.", title=title
                 ),
+                field="title",
             )
 
 
@@ -223,6 +241,7 @@ def _check_shorteners(content: IssueContent) -> Iterator[Finding]:
                     url=link.url,
                     host=host,
                 ),
+                field=link.field,
             )
 
 

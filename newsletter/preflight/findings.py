@@ -27,10 +27,15 @@ __all__ = [
     "Rendered",
     "Sender",
     "Severity",
+    "apply_fixes",
     "error",
     "make_fix",
     "warning",
 ]
+
+
+Change = Callable[[IssueContent], IssueContent | None]
+"""Makes one correction in an issue; None if it cannot be made there without changing anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Fix:
     label: str
     """The text of its button: `Set the date to 2026-11-24`."""
     content: IssueContent
+    change: Change = field(compare=False, repr=False)
+    """Makes the correction, also after others were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class Finding:
     message: str
     """The problem and how to solve it, in whole sentences."""
     fix: Fix | None = None
+    field: str = field(default="", compare=False)
+    """The field of the row at `place` that causes it, as the form names it: `url`. Empty if it is not one field."""
 
     @property
     def key(self) -> str:
@@ -190,21 +199,29 @@ class Family:
     """The sentence to show if there are no findings. Empty if there was nothing to check."""
 
 
-def error(family: str, code: str, place: str, message: str, fix: Fix | None = None) -> Finding:
+def error(family: str, code: str, place: str, message: str, fix: Fix | None = None, *, field: str = "") -> Finding:
     """A finding that blocks sending."""
-    return Finding(Severity.ERROR, family, code, place, message, fix)
+    return Finding(Severity.ERROR, family, code, place, message, fix, field)
 
 
-def warning(family: str, code: str, place: str, message: str, fix: Fix | None = None) -> Finding:
+def warning(family: str, code: str, place: str, message: str, fix: Fix | None = None, *, field: str = "") -> Finding:
     """A finding that may be intended."""
-    return Finding(Severity.WARNING, family, code, place, message, fix)
+    return Finding(Severity.WARNING, family, code, place, message, fix, field)
 
 
-def make_fix(label: str, before: IssueContent, after: IssueContent) -> Fix | None:
-    """`after` as a fix; None if it changes nothing or could not be saved."""
-    if after == before or not frozenset(content_faults(after)) <= _faults_before(before):
+def make_fix(label: str, before: IssueContent, change: Change) -> Fix | None:
+    """`change` as a fix; None if it changes nothing or what it makes could not be saved."""
+    after = change(before)
+    if after is None or after == before or not frozenset(content_faults(after)) <= _faults_before(before):
         return None
-    return Fix(label, after)
+    return Fix(label, after, change)
+
+
+def apply_fixes(content: IssueContent, fixes: Iterable[Fix]) -> IssueContent:
+    """`content` with the corrections of all fixes that can still be made there, one after the other."""
+    for fix in fixes:
+        content = fix.change(content) or content
+    return content
 
 
 @lru_cache(maxsize=2)

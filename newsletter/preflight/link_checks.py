@@ -91,6 +91,26 @@ def request_link_checks(content: IssueContent, *, force: bool = False) -> int:
     return known.filter(state=LinkState.WAITING).count()
 
 
+@dataclass(frozen=True, slots=True)
+class LinkProgress:
+    """How many addresses of an issue wait for a result, of how many."""
+
+    waiting: int
+    total: int
+
+    @property
+    def answered(self) -> int:
+        """How many have a result."""
+        return self.total - self.waiting
+
+
+def link_progress(content: IssueContent) -> LinkProgress:
+    """How far the check of the addresses in `content` is; what was never requested does not wait."""
+    hashes = _hashes_of(content)
+    waiting = LinkCheck.objects.filter(url_sha256__in=hashes, state=LinkState.WAITING).count()
+    return LinkProgress(waiting, len(hashes))
+
+
 def link_statuses(content: IssueContent) -> Mapping[str, LinkStatus]:
     """The results for the addresses in `content`, without those that wait."""
     checks = LinkCheck.objects.filter(url_sha256__in=_hashes_of(content), state=LinkState.CHECKED)

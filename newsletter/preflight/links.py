@@ -20,6 +20,7 @@ from newsletter.preflight.findings import (
     make_fix,
     warning,
 )
+from newsletter.preflight.link_trust import check_link_trust
 from newsletter.preflight.mail_page import mail_page
 from newsletter.preflight.places import THEME, WHOLE_ISSUE, PlacedLink, placed_links, with_link_replaced
 from newsletter.rendering.placeholders import token_pattern
@@ -42,6 +43,7 @@ def check_links(inspection: Inspection) -> Iterator[Finding]:
     for link in links:
         if link.url not in in_fields:  # the family `content` checks the fields of sections
             yield from _check_syntax(link, is_story=link.url in stories)
+    yield from check_link_trust(inspection.content)
     if inspection.rendered:
         yield from _check_template(inspection.rendered, {link.url for link in links})
     usable = [link for link in links if is_web_link(link.url)]
@@ -90,6 +92,7 @@ def _check_syntax(link: PlacedLink, *, is_story: bool) -> Iterator[Finding]:
                 "spaces.",
                 url=link.url,
             ),
+            field=link.field,
         )
     elif not is_allowed_in_text(link.url):
         yield error(
@@ -100,6 +103,7 @@ def _check_syntax(link: PlacedLink, *, is_story: bool) -> Iterator[Finding]:
                 "The link to “{url}” in the text does not work in a mail. Write the full address with https://.",
                 url=link.url,
             ),
+            field=link.field,
         )
 
 
@@ -150,14 +154,14 @@ def _check_response(link: PlacedLink, status: LinkStatus, inspection: Inspection
         message = translatable(
             "The address {url} did not respond: {reason} Open it to check it.", url=link.url, reason=status.reason
         )
-        yield warning(FAMILY, "no_response", link.place, message)
+        yield warning(FAMILY, "no_response", link.place, message, field=link.field)
     elif status.status in GONE:
         message = translatable(
             "The page at {url} does not exist any more (HTTP {status}). Replace the address.",
             url=link.url,
             status=status.status,
         )
-        yield error(FAMILY, "gone", link.place, message)
+        yield error(FAMILY, "gone", link.place, message, field=link.field)
     elif status.status >= 400:
         yield _http_error(link, status.status)
     elif status.hops:
@@ -174,20 +178,20 @@ def _http_error(link: PlacedLink, status: int) -> Finding:
             url=link.url,
             status=status,
         )
-        return warning(FAMILY, "rejects_bots", link.place, message)
+        return warning(FAMILY, "rejects_bots", link.place, message, field=link.field)
     if status >= 500:
         message = translatable(
             "The server at {url} reports an internal error (HTTP {status}). Check the links again later.",
             url=link.url,
             status=status,
         )
-        return warning(FAMILY, "server_error", link.place, message)
+        return warning(FAMILY, "server_error", link.place, message, field=link.field)
     message = translatable(
         "The server at {url} does not accept the address (HTTP {status}). Open it to check it.",
         url=link.url,
         status=status,
     )
-    return warning(FAMILY, "client_error", link.place, message)
+    return warning(FAMILY, "client_error", link.place, message, field=link.field)
 
 
 def _redirect(link: PlacedLink, status: LinkStatus, inspection: Inspection) -> Finding:
@@ -199,13 +203,14 @@ def _redirect(link: PlacedLink, status: LinkStatus, inspection: Inspection) -> F
             url=link.url,
             target=status.final_url,
         )
-        return warning(FAMILY, "moved", link.place, message, _fix_address(status.final_url, link, inspection))
+        fix = _fix_address(status.final_url, link, inspection)
+        return warning(FAMILY, "moved", link.place, message, fix, field=link.field)
     message = translatable(
         "The address {url} redirects to {target}. Make sure that this is the right page.",
         url=link.url,
         target=status.final_url,
     )
-    return warning(FAMILY, "redirects", link.place, message)
+    return warning(FAMILY, "redirects", link.place, message, field=link.field)
 
 
 def _not_encrypted(link: PlacedLink, status: LinkStatus, inspection: Inspection) -> Finding:
@@ -216,18 +221,19 @@ def _not_encrypted(link: PlacedLink, status: LinkStatus, inspection: Inspection)
             url=link.url,
             secure=secure,
         )
-        return warning(FAMILY, "https_available", link.place, message, _fix_address(secure, link, inspection))
+        fix = _fix_address(secure, link, inspection)
+        return warning(FAMILY, "https_available", link.place, message, fix, field=link.field)
     message = translatable(
         "The address {url} is not encrypted. Some mail clients warn about such links: use an https address if there "
         "is one.",
         url=link.url,
     )
-    return warning(FAMILY, "not_encrypted", link.place, message)
+    return warning(FAMILY, "not_encrypted", link.place, message, field=link.field)
 
 
 def _fix_address(url: str, link: PlacedLink, inspection: Inspection) -> Fix | None:
-    replaced = with_link_replaced(inspection.content, link.url, url)
-    return make_fix(translatable("Use {url}", url=url), inspection.content, replaced) if replaced else None
+    label = translatable("Use {url}", url=url)
+    return make_fix(label, inspection.content, lambda content: with_link_replaced(content, link.url, url))
 
 
 def _not_checked(waiting: int, total: int) -> str:

@@ -35,6 +35,8 @@ class PlacedLink:
     url: str
     place: str
     is_image: bool = False
+    field: str = "body"
+    """The field of its row that holds it: `url`, `image` or `body`."""
 
 
 def place_of_section(section: SectionContent, number: int) -> str:
@@ -90,14 +92,14 @@ def placed_links(content: IssueContent) -> Iterator[PlacedLink]:
     """Every address in the issue, in reading order. Repeated addresses are repeated here."""
     for place, section in placed_sections(content):
         if section.url:
-            yield PlacedLink(section.url, place)
+            yield PlacedLink(section.url, place, field="url")
         if section.image:
-            yield PlacedLink(section.image, place, is_image=True)
+            yield PlacedLink(section.image, place, is_image=True, field="image")
         yield from (PlacedLink(url, place) for url in _targets(section.body))
         for number, story in enumerate(section.stories, start=1):
             story_place = place_of_story(place, number)
             if story.url:
-                yield PlacedLink(story.url, story_place)
+                yield PlacedLink(story.url, story_place, field="url")
             yield from (PlacedLink(url, story_place) for url in _targets(story.body))
 
 

@@ -136,6 +136,7 @@ def _stored(finding: Finding) -> dict[str, Any]:
         "code": finding.code,
         "place": to_data(finding.place),
         "message": to_data(finding.message),
+        "field": finding.field,
     }
 
 
@@ -148,6 +149,7 @@ def _restored(stored: dict[str, Any]) -> Finding:
         code=stored.get("code", ""),
         place=from_data(stored["place"]),
         message=from_data(stored["message"] if "message" in stored else stored["sentence"]),
+        field=stored.get("field", ""),
     )
 
 

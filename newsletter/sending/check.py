@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.utils import timezone
 
@@ -13,8 +13,10 @@ from newsletter.models import Edition, Issue
 from newsletter.preflight import (
     AudienceSnapshot,
     Finding,
+    Fix,
     PreflightResult,
     Trigger,
+    apply_fixes,
     record_run,
     request_link_checks,
     run_preflight,
@@ -86,11 +88,11 @@ def findings_of(issue: Issue) -> tuple[Finding, ...]:
     return preflight_issue(issue).findings
 
 
-def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
-    """Save the issue with the fix of the finding `key`; returns the label of the fix.
+def use_suggestions(issue: Issue, keys: Collection[str], *, revision: int, by: str) -> list[Fix]:
+    """Save the issue with the fixes of these findings, as one revision; returns those that were made.
 
-    `revision` is the one that was checked. On a newer revision the fix is refused, since it could undo later changes.
-    Raises SuggestionOutdated, or ContentError if the issue cannot be saved.
+    `revision` is the one that was checked. On a newer revision the fixes are refused, since they could undo later
+    changes. Raises SuggestionOutdated, or ContentError if the issue cannot be saved.
     """
     if issue.revision != revision:
         raise SuggestionOutdated(
@@ -101,11 +103,13 @@ def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
                 current=issue.revision,
             )
         )
-    fix = next((finding.fix for finding in findings_of(issue) if finding.key == key), None)
-    if fix is None:
+    fixes = [finding.fix for finding in findings_of(issue) if finding.fix and finding.key in keys]
+    if not fixes:
         raise SuggestionOutdated(translatable("This problem is already fixed. Nothing was changed."))
-    save_content(issue, fix.content, by=by, based_on=revision, note=f"suggestion:{fix.label}")
-    return fix.label
+    label = fixes[0].label if len(fixes) == 1 else translatable("{count} changes", count=len(fixes))
+    content = apply_fixes(load_content(issue), fixes)
+    save_content(issue, content, by=by, based_on=revision, note=f"suggestion:{label}")
+    return fixes
 
 
 def audience_snapshot(issue: Issue) -> AudienceSnapshot:

@@ -8,6 +8,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
+from newsletter.content.document import SectionContent, StoryContent
+from newsletter.content.store import load_content, save_content
 from newsletter.deliverability.check import Asked, refresh
 from newsletter.deliverability.dmarc_reports import store_file
 from newsletter.engagement.disabled_links import disable_address, enable_address
@@ -15,6 +17,7 @@ from newsletter.engagement.tokens import EditionSigner
 from newsletter.models import (
     CHOOSABLE_TYPES,
     FIRST_LINK,
+    AcceptedFinding,
     Brand,
     Delivery,
     DomainCheck,
@@ -22,6 +25,8 @@ from newsletter.models import (
     EndpointReason,
     Event,
     Issue,
+    LinkCheck,
+    LinkState,
     MessageState,
     Newsletter,
     PostmasterDay,
@@ -36,7 +41,9 @@ from newsletter.models import (
 )
 from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
 from newsletter.outbound import FetchPolicy
+from newsletter.preflight import request_link_checks
 from newsletter.reports.shared_story import revoke_share, share_story
+from newsletter.sending.check import check_issue, findings_of
 from newsletter.sending.control import cancel_send
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
@@ -76,7 +83,7 @@ from tests.newsletter.engagement.sent import own_links, send_to
 from tests.newsletter.reports.filled import count_clicks, fill_every_place
 from tests.newsletter.sending.audiences import choose
 from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
-from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
+from tests.publications import content, expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
 from tests.subscribers.imports.exports_of import export_of
 from tests.subscribers.imports.importing import check, plain_file, run, uploaded
 
@@ -282,14 +289,47 @@ def issue_pages(newsletter: Newsletter) -> dict[str, str]:
     cancel_send(stopped, by="edda")
     people = f"{page(full, 'report_recipients')}?place=bounced"
     drafts = {f"issue-{name}": page(draft, name) for name in ("change", "check", "dry_run", "schedule", "send_now")}
-    return drafts | {
-        "issue-scheduled": page(scheduled, "schedule"),
-        "issue-report": page(sent, "report"),
-        "issue-report-full": page(full, "report"),
-        "issue-report-cancelled": page(stopped.issue, "report"),
-        "issue-report-recipients": people,
-        "overview": reverse("admin:index"),
-        "sending-switch": reverse("sending_switch"),
+    return (
+        drafts
+        | check_pages(newsletter)
+        | {
+            "issue-scheduled": page(scheduled, "schedule"),
+            "issue-report": page(sent, "report"),
+            "issue-report-full": page(full, "report"),
+            "issue-report-cancelled": page(stopped.issue, "report"),
+            "issue-report-recipients": people,
+            "overview": reverse("admin:index"),
+            "sending-switch": reverse("sending_switch"),
+        }
+    )
+
+
+def check_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The check of a draft with every sort of finding, its fixes, a form to accept a warning, and the way through."""
+    faulty = make_issue("issue-7", newsletter)
+    stories = [StoryContent(title=f"A story without a link, number {number}", body="Words.") for number in range(14)]
+    stories += [StoryContent(title=f"http {n}", url=f"http://news{n}.example/", body="Words.") for n in range(2)]
+    stories.append(StoryContent(title="An id", url="https://news.example/?mc_eid=1", body="Words."))
+    faults = content("issue-7", preheader="", sections=(SectionContent(title="Dives", stories=tuple(stories)),))
+    save_content(faulty, faults, by="edda")
+    accepted = next(one for one in findings_of(faulty) if one.code == "date_differs")
+    AcceptedFinding.objects.create(
+        issue=faulty, key=accepted.key, code="content.date_differs", reason="It is late.", by="edda"
+    )
+    request_link_checks(load_content(faulty))
+    for number in range(2):
+        url = f"http://news{number}.example/"
+        LinkCheck.objects.filter(url=url).update(state=LinkState.CHECKED, status=200, final_url=url, has_https=True)
+    check_issue(faulty, by="edda")
+
+    def page(name: str) -> str:
+        return admin_url(f"newsletter_issue_{name}", faulty.pk)
+
+    return {
+        "check": page("check"),
+        "check-fixes": page("check_fixes"),
+        "check-accept": f"{page('check_accept')}?kind=links.https_available",
+        "check-tour": f"{page('change')}?check=content.story_without_link&at=2#id_rows-2-url",
     }
 
 

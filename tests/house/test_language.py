@@ -59,6 +59,10 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r"(?i)flow[- ]control", "the field's term for throttling, quotas and circuit breakers"),
     (r"flow-root|\bdefault_flow_style\b|# return flow", "CSS; PyYAML; a rule set of Ruff"),
     (r"\bcsv\.reader\b", "Python's csv module"),
+    (
+        r"\bArchiveReader\b|\bREADERS\b|\breader_for\b|\breaders?(?= (?:of archives|of an archive|that fits))",
+        "code that reads an archive",
+    ),
     (r"(?i)\bmember[_ ]rating\b|members\|segment", "names of columns and files in exports of Mailchimp"),
     (r"`tests/[\w/]+\.py::[\w:]+`", "names of tests in docs/requirements.md"),
     (r"(?ms)^## Names that changed$.*?(?=^## )", "the tables of former names in docs/run-it.md"),

@@ -1,4 +1,4 @@
-"""What a reader finds in an archive: past issues, each with where it came from, and files that it could not read."""
+"""What is read from an archive: past issues, each with where it came from, and files that it could not read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Visibility(enum.StrEnum):
     PUBLIC = "public"
     DRAFT = "draft"
     PRIVATE = "private"
-    """Only for paying or chosen readers."""
+    """Only for paying or chosen subscribers."""
     MAIL_ONLY = "mail_only"
     """Mailed, and never on the web."""
 

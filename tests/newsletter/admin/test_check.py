@@ -36,19 +36,94 @@ def without_preheader(issue: Issue) -> Issue:
     return issue
 
 
-def test_findings_link_to_their_row(edda: Client, faulty: Issue, read_by_ada: None) -> None:
+def test_findings_link_to_their_field(edda: Client, faulty: Issue, read_by_ada: None) -> None:
     answer = edda.get(page_of(faulty, "check"))
-    assert "1 error" in words_on(answer)
-    assert "Errors (block sending)" in words_on(answer)
+    assert "1 problem blocks sending." in words_on(answer)
+    assert "Errors: sending is blocked" in words_on(answer)
     assert "Dives, story 2" in words_on(answer)
     # Rows of the compose page, from 0: Signal, Dives, story 1, story 2.
-    assert f'href="{page_of(faulty)}#row-3"' in answer.content.decode()
-    assert 'id="row-3"' in edda.get(page_of(faulty)).content.decode()
+    assert f'href="{page_of(faulty)}#id_rows-3-url"' in answer.content.decode()
+    assert 'id="id_rows-3-url"' in edda.get(page_of(faulty)).content.decode()
+
+
+def without_links(count: int) -> tuple[SectionContent, ...]:
+    stories = tuple(StoryContent(title=f"Story {number}", body="Words.") for number in range(count))
+    return (SectionContent(title="Dives", stories=stories),)
+
+
+def test_one_repeated_flaw_is_one_finding_with_a_way_through_it(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    save_content(issue, content(sections=without_links(31)), by="tests")
+    answer = edda.get(page_of(issue, "check"))
+    assert "31 stories have no link" in words_on(answer)
+    tree = lxml_html.fromstring(answer.content.decode())
+    (kind,) = tree.xpath("//section[@id='errors-card']//li[@data-finding]")
+    assert len(kind.xpath(".//ul[@class='places']/li")) == 12
+    (everything,) = kind.xpath(".//details/p/a/@href")
+    (tour,) = kind.xpath(".//a[contains(@href, 'check=')]/@href")
+    assert tour.endswith("?check=content.story_without_link&at=1#id_rows-1-url")
+
+    all_of_them = lxml_html.fromstring(edda.get(page_of(issue, "check") + everything.partition("/check/")[2]).content)
+    assert len(all_of_them.xpath("//ul[@class='places']/li")) == 31
+
+    stop = words_on(edda.get(tour.partition("#")[0]))
+    assert "Problem 1 of 31: The story “Story 0” has no link." in stop
+    last = words_on(edda.get(page_of(issue) + "?check=content.story_without_link&at=31"))
+    assert "Problem 31 of 31" in last
+    for outside in ("at=0", "at=32", "at=x", "at=999999999", "at=²"):
+        assert "Problem" not in words_on(edda.get(f"{page_of(issue)}?check=content.story_without_link&{outside}"))
+
+
+def test_fixes_are_shown_before_they_are_made_together(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    save_content(issue, content(preheader="", subject="Harbours!!", date=today()), by="tests")
+    page = edda.get(page_of(issue, "check_fixes"))
+    assert "Replace with a single “!”" in words_on(page)
+    data = form_data(edda, page_of(issue, "check_fixes"), "//main//form[.//input[@name='finding']]")
+    assert len(data["finding"]) == 2
+    before = Issue.objects.get().revision
+    answer = edda.post(page_of(issue, "check_fixes"), data, follow=True)
+    assert "2 changes were made and saved as one revision." in words_on(answer)
+    saved = Issue.objects.get()
+    assert (saved.revision, saved.subject, saved.preheader) == (before + 1, "Harbours!", "The harbour grows upwards.")
+
+
+def test_a_warning_is_accepted_with_a_reason_and_can_be_shown_again(
+    edda: Client, without_preheader: Issue, read_by_ada: None
+) -> None:
+    page = edda.get(page_of(without_preheader, "check"))
+    tree = lxml_html.fromstring(page.content.decode())
+    link = next(a for a in tree.xpath("//a/@href") if "check/accept" in a and "finding=" in a)
+    assert "Reason" in words_on(edda.get(link))
+    assert "This field is required" in words_on(edda.post(link, {"reason": " "}))
+    for _ in range(2):  # a second click accepts nothing else
+        edda.post(link, {"reason": "It is a test."})
+    accepted = without_preheader.accepted_findings.get()
+    assert (accepted.reason, accepted.by) == ("It is a test.", "edda")
+    words = words_on(edda.get(page_of(without_preheader, "check")))
+    assert "1 accepted warning" in words
+    assert "Accepted by edda: It is a test." in words
+    edda.post(page_of(without_preheader, "check_withdraw"), {"finding": accepted.key})
+    assert not without_preheader.accepted_findings.exists()
+
+
+def test_an_error_cannot_be_accepted(edda: Client, faulty: Issue, read_by_ada: None) -> None:
+    answer = edda.post(
+        f"{page_of(faulty, 'check_accept')}?kind=content.story_without_link", {"reason": "x"}, follow=True
+    )
+    assert "There is no such warning any more." in words_on(answer)
+    assert not faulty.accepted_findings.exists()
+
+
+def test_the_page_can_ask_how_far_the_links_are(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    edda.get(page_of(issue, "check"))
+    state = edda.get(page_of(issue, "check_progress")).json()
+    assert (state["waiting"], state["total"], state["revision"]) == (3, 3, issue.revision)
+    LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
+    assert edda.get(page_of(issue, "check_progress")).json()["waiting"] == 0
 
 
 def test_an_issue_without_errors_can_be_scheduled(edda: Client, issue: Issue, read_by_ada: None) -> None:
     answer = edda.get(page_of(issue, "check"))
-    assert "Errors (block sending)" not in words_on(answer)
+    assert "Errors: sending is blocked" not in words_on(answer)
     assert page_of(issue, "schedule") in answer.content.decode()
 
 
@@ -60,7 +135,7 @@ def test_checks_without_findings_are_listed(edda: Client, issue: Issue, read_by_
 
 
 def test_an_issue_without_recipients_has_an_error(edda: Client, issue: Issue) -> None:
-    assert "Errors (block sending)" in words_on(edda.get(page_of(issue, "check")))
+    assert "Errors: sending is blocked" in words_on(edda.get(page_of(issue, "check")))
 
 
 def test_a_user_without_the_permission_to_change_sees_no_actions(
@@ -68,7 +143,7 @@ def test_a_user_without_the_permission_to_change_sees_no_actions(
 ) -> None:
     words = words_on(signed_in("lou").get(page_of(without_preheader, "check")))
     assert "The preheader is empty" in words
-    for offer in ("Edit (", "Use suggestion", "Check links again"):
+    for offer in ("Edit (", "Use suggestion", "Check links again", "Accept…", "Next problem"):
         assert offer not in words
 
 
@@ -100,7 +175,7 @@ def test_an_invalid_request_for_a_suggestion_changes_nothing(data: dict[str, str
 def test_opening_the_page_requests_link_checks_and_a_button_repeats_them(
     edda: Client, issue: Issue, read_by_ada: None
 ) -> None:
-    assert "3 of 3 links have not been checked yet" in words_on(edda.get(page_of(issue, "check")))
+    assert "3 links: waiting for an answer." in words_on(edda.get(page_of(issue, "check")))
     LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
     assert "All 3 links work." in words_on(edda.get(page_of(issue, "check")))
     again = edda.post(page_of(issue, "check_links"), follow=True)

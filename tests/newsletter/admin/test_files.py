@@ -8,6 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin import files
 from newsletter.content.issue_file import write_issue_file
@@ -40,11 +41,31 @@ def test_pasted_text_becomes_a_draft_and_the_result_page_counts_its_parts(edda: 
     assert "Stories 3" in words_on(answer)
 
 
-def test_an_uploaded_digest_reports_guessed_sources(edda: Client, newsletter: Newsletter) -> None:
-    file = SimpleUploadedFile("digest.txt", DIGEST.encode())
+def test_guessed_sources_are_corrected_once_and_kept_for_the_next_digest(edda: Client, newsletter: Newsletter) -> None:
+    lines = "\n".join(f"Tide {number} · Brett Mast Text {number} of it." for number in range(5))
+    text = f"Log — 2026-07-01#\n\nDives#\n\n{lines}\nCrane · Quay News Nobody knows.\n"
+    file = SimpleUploadedFile("digest.txt", text.encode())
     answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "file": file})
-    assert "The source “Daily” was guessed" in words_on(answer)
-    assert [story.source for story in load_content(Issue.objects.get()).stories()] == ["Daily"]
+    assert "2 sources were guessed" in words_on(answer)
+    assert "was guessed in" not in words_on(answer)
+    tree = lxml_html.fromstring(answer.content.decode())
+    (form,) = tree.xpath("//form[.//input[@name='source']]")
+    assert form.xpath(".//input[@name='source']/@value") == ["Brett Mast Text", "Quay"]
+    data: dict[str, object] = {
+        "newsletter": newsletter.pk,
+        "replace": form.xpath(".//input[@name='replace']/@value")[0],
+        "text": form.xpath(".//textarea")[0].text.removeprefix("\n"),
+        "source": ["Brett  Mast", "Quay News"],
+        "keep_sources": "on",
+    }
+    again = edda.post(IMPORT, data)
+    assert "were guessed" not in words_on(again)
+    assert "was guessed" not in words_on(again)
+    stories = list(load_content(Issue.objects.get()).stories())
+    assert {story.source for story in stories} == {"Brett Mast", "Quay News"}
+    assert stories[0].body == "Text 0 of it."
+    newsletter.refresh_from_db()
+    assert newsletter.sources()[-2:] == ("Brett Mast", "Quay News")
 
 
 def test_problems_are_shown_with_their_lines_and_the_text_is_kept(edda: Client, newsletter: Newsletter) -> None:

@@ -116,6 +116,18 @@ def test_without_known_sources_every_source_is_guessed_as_the_first_word() -> No
     assert [note.line for note in reading.notes if "was guessed" in note.sentence] == [17, 18, 22]
 
 
+def test_stories_with_the_same_guess_are_one_note_with_their_common_beginning() -> None:
+    lines = "\n".join(f"Tide {number} · Brett Mast {word}" for number, word in enumerate("abc"))
+    reading = read_digest(f"Log — 2026-07-01#\n\nDives#\n\n{lines}\nCrane · Quay x\n", known_sources=())
+    assert [(guess.source, len(guess.guesses), guess.line) for guess in reading.guessed_sources] == [
+        ("Brett Mast", 3, 5),
+        ("Quay", 1, 8),
+    ]
+    assert [note.sentence for note in reading.notes][:1] == [
+        "The source “Brett” was guessed in 3 stories: no known source follows the “·”."
+    ]
+
+
 @pytest.mark.parametrize(
     ("known", "source", "body"),
     [
@@ -246,10 +258,12 @@ def test_the_sample_digest_is_parsed_completely() -> None:
 )
 def test_every_guess_in_the_sample_is_reported_with_its_line() -> None:
     text = (SAMPLES / "engineering-at-scale-2026-07-01.txt").read_text(encoding="utf-8")
-    notes = read_issue(text).notes
+    guesses = (guess for source in read_issue(text).guessed_sources for guess in source.guesses)
 
-    assert [note.line for note in notes] == [n for n, line in enumerate(text.splitlines(), start=1) if " · " in line]
-    assert "The source “Brett” was guessed" in notes[14].sentence
+    assert sorted(guess.line for guess in guesses) == [
+        number for number, line in enumerate(text.splitlines(), start=1) if " · " in line
+    ]
+    assert "Brett" in {source.guesses[0].words.partition(" ")[0] for source in read_issue(text).guessed_sources}
 
 
 def test_long_lines_do_not_take_quadratic_time() -> None:

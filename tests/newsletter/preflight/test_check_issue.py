@@ -28,14 +28,14 @@ from newsletter.sending.check import (
     check_issue,
     findings_of,
     preflight_issue,
-    use_suggestion,
+    use_suggestions,
 )
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_next_due_send
 from subscribers.models import CustomField
 from tests.newsletter.content.harbour_notes import CRANE, ISSUE_41, make_draft
 from tests.people import ada, dina
-from tests.publications import just_now, make_newsletter, schedule_send
+from tests.publications import just_now, make_newsletter, schedule_send, story
 from tests.publisher import publishing
 
 pytestmark = pytest.mark.django_db
@@ -261,13 +261,26 @@ def test_a_suggestion_is_saved_as_a_revision_with_a_note() -> None:
     issue = issue_for_today(preheader="")
     (finding,) = findings_of(issue)
     revision = issue.revision
-    label = use_suggestion(issue, finding.key, revision=revision, by="edda")
-    assert label == "Use “Ports are getting quieter.”"
+    (fix,) = use_suggestions(issue, [finding.key], revision=revision, by="edda")
+    assert fix.label == "Use “Ports are getting quieter.”"
     assert Issue.objects.get().preheader == "Ports are getting quieter."
     newest = issue.revisions.order_by("-number")[0]
-    assert (newest.by, newest.note) == ("edda", f"suggestion:{label}")
+    assert (newest.by, newest.note) == ("edda", f"suggestion:{fix.label}")
     with pytest.raises(SuggestionOutdated, match="already fixed"):
-        use_suggestion(issue, finding.key, revision=issue.revision, by="edda")
+        use_suggestions(issue, [finding.key], revision=issue.revision, by="edda")
+
+
+def test_several_suggestions_are_one_revision() -> None:
+    links = [f"https://news.example/{number}?a=1&mc_eid=x" for number in (1, 2)]
+    sections = (SectionContent(title="Dives", stories=tuple(replace(story(1), url=link) for link in links)),)
+    issue = issue_for_today(preheader="", subject="Ports!!", sections=sections)
+    before = issue.revision
+    keys = [finding.key for finding in findings_of(issue) if finding.fix]
+    assert len(use_suggestions(issue, keys, revision=before, by="edda")) == 4
+    saved = Issue.objects.get()
+    assert (saved.revision, saved.subject) == (before + 1, "Ports!")
+    assert [one.url for one in load_content(saved).stories()] == [f"https://news.example/{n}?a=1" for n in (1, 2)]
+    assert not [finding for finding in findings_of(saved) if finding.fix]
 
 
 def test_a_suggestion_for_an_older_revision_is_refused() -> None:
@@ -276,7 +289,7 @@ def test_a_suggestion_for_an_older_revision_is_refused() -> None:
     checked = issue.revision
     save_content(issue, replace(load_content(issue), subject="Somebody else's words"), by="ben")
     with pytest.raises(SuggestionOutdated, match="the issue has revision 2 by now"):
-        use_suggestion(issue, finding.key, revision=checked, by="edda")
+        use_suggestions(issue, [finding.key], revision=checked, by="edda")
     assert (Issue.objects.get().preheader, Issue.objects.get().subject) == ("", "Somebody else's words")
 
 

@@ -35,7 +35,7 @@ def deliverability(**changes: Any) -> list[Finding]:
         ("Fwd: your boat", ["warning"]),
         ("Regarding your boat", []),
         ("🚢🚢", ["warning"]),
-        ("LAST CHANCE TO MOOR", ["warning"]),
+        ("LAST CHANCE TO MOOR", ["warning", "warning"]),
         ("NASA and the tides", []),
         ("AWS EKS GPU costs", []),
         ("re:Invent in short", []),

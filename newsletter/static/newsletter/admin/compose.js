@@ -399,9 +399,13 @@ const compose = (() => {
   form.querySelectorAll("[data-without-script]").forEach((each) => { each.remove(); });
   rows().forEach(prepare);
   renumber();
-  // The link of a finding points to a row: the browser scrolls to it, and this opens it.
-  const linked = /^#row-\d+$/.test(location.hash) && form.querySelector(location.hash);
-  if (linked) rowOf(linked).querySelector("details").open = true;
+  // The link of a finding points to a row or to a field in it: this opens the row, with the caret in the field.
+  const linked = /^#(row-\d+|id_[\w-]+)$/.test(location.hash) && form.querySelector(location.hash);
+  if (linked && rowOf(linked)) rowOf(linked).querySelector("details").open = true;
+  if (linked?.matches("input, textarea")) {
+    linked.closest("details")?.setAttribute("open", "");
+    linked.focus();
+  }
 
   return { form, list, part, rows, rowOf, field, value, isStory, wordsIn, nameOf, open, text, counted, announce, pairs, fill, current: () => current };
 })();
