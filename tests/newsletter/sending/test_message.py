@@ -73,7 +73,7 @@ def test_a_name_is_shown_exactly_as_it_was_typed(
     assert f"Hello {name}!" in mail["text"]
 
 
-@pytest.mark.parametrize("name", [*HOSTILE, "Ada\r\nBcc: eve@example.org", "n" * 300, "\u202eadA"])
+@pytest.mark.parametrize("name", [*HOSTILE, "Ada\r\nBcc: eve@example.org", "n" * 60, "\u202eadA"])
 def test_a_name_in_a_subject_and_a_preheader_is_filled_safely(
     name: str, issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
