@@ -197,6 +197,7 @@ TEMPLATES = [
                 "newsletter.admin.navigation.navigation",
                 "newsletter.admin.time_zone.zone_name",
             ],
+            "libraries": {"brand": "newsletter.web.brand"},
         },
     },
 ]

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from newsletter.admin.best_times import show_best_times
+from newsletter.admin.brand import preview_brand, show_brand, show_brand_colors
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
@@ -38,6 +39,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/pictures/<int:key>/", admin.site.admin_view(save_details), name="pictures_save"),
     path("admin/pictures/<int:key>/replace/", admin.site.admin_view(replace_picture), name="pictures_replace"),
     path("admin/pictures/<int:key>/delete/", admin.site.admin_view(remove_picture), name="pictures_delete"),
+    path("admin/brand/", admin.site.admin_view(show_brand), name="brand"),
+    path("admin/brand/colors/", admin.site.admin_view(show_brand_colors), name="brand_colors"),
+    path("admin/brand/preview/<slug:shown>/", admin.site.admin_view(preview_brand), name="brand_preview"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

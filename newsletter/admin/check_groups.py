@@ -14,7 +14,7 @@ from newsletter.content.store import load_content
 from newsletter.models import AcceptedFinding, Issue
 from newsletter.preflight import Finding, PreflightResult
 from newsletter.preflight.kinds import by_kind, code_of
-from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
+from newsletter.preflight.places import BRAND, HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
 
 #: Kinds with more places are folded; with more than the second number, only so many are on the page of all kinds.
 UNFOLDED, LISTED = 3, 12
@@ -162,13 +162,15 @@ class Places:
         """Those of an issue as it is saved."""
         compose, preview = page_url(issue, "change"), page_url(issue, "preview")
         newsletter = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
+        brand = f"{reverse('brand')}?newsletter={issue.newsletter_id}"
         return cls(
             compose=compose,
             urls={
                 SUBJECT: f"{compose}#id_subject",
                 PREHEADER: f"{compose}#id_preheader",
                 NEWSLETTER: newsletter,
-                THEME: newsletter,
+                THEME: brand,
+                BRAND: brand,
             },
             previews={HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"},
             rows={place: row for row, place in enumerate(places_of(content or load_content(issue)))},
@@ -187,7 +189,7 @@ class Places:
             place=finding.place,
             message=finding.message,
             url=self.url_of(finding),
-            is_in_newsletter=finding.place in (NEWSLETTER, THEME),
+            is_in_newsletter=finding.place in (NEWSLETTER, THEME, BRAND),
             preview_url=self.previews.get(finding.place, ""),
             key=finding.key,
             suggestion=finding.fix.label if finding.fix else "",

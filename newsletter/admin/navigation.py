@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.admin import deliverability, growth, pictures
+from newsletter.admin import brand, deliverability, growth, pictures
 from newsletter.models import (
     ArchiveImport,
     Batch,
@@ -155,6 +155,7 @@ SECTIONS = (
         label=_("Newsletter"),
         icon="newsletter",
         entries=(
+            _page("brand", _("Brand"), brand.PERMISSION),
             _page("pictures", _("Pictures"), pictures.VIEW),
             _list(Newsletter, _("Settings and schedule")),
             _list(Topic),

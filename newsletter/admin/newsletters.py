@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -27,18 +26,12 @@ from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.gathering.problems import problem_message
 from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send, WarmUpPlan
-from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WarmUpDay, warm_up_day
 from newsletter.sending.sunset import issues_that_count
 from newsletter.sending.warm_up import FIRST_WEEK, LAST_DAY
 from newsletter.sending.weekly import WeeksOfNewsletters, sends_of_week
 from subscribers.admin.filters import OfferedFilters
 from subscribers.models import Frequency, Subscription, SubscriptionState, check_header_text
-
-THEME_HELP = gettext_lazy(
-    "The design of its issues. A change applies to drafts immediately; frozen editions stay as they are. "
-    "To add a theme, see docs/write-a-theme.md."
-)
 
 TIME_INPUT = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
 
@@ -62,7 +55,7 @@ else:
 
 
 class NewsletterForm(NewsletterModelForm):
-    """Every field of a newsletter and of its mailing list; time zone and theme are chosen from lists."""
+    """Every field of a newsletter and of its mailing list; the time zone is chosen from a list."""
 
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
@@ -70,16 +63,11 @@ class NewsletterForm(NewsletterModelForm):
         initial="UTC",
         widget=ZoneSelect,
     )
-    theme = forms.ChoiceField(
-        label=gettext_lazy("Theme"), widget=forms.RadioSelect, initial="plain", help_text=THEME_HELP
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["time_zone"].choices = zone_choices(self.instance.time_zone)  # type: ignore[attr-defined]
-        self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
-        if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only view
-            self.fields["logo_url"].validators.append(_check_logo)
+        # The admin leaves the field out for those who may only view.
         if "slug" in self.fields and _is_linked_to(self.instance):
             self.fields["slug"].disabled = True  # a posted value is ignored
             self.fields["slug"].help_text = _("The slug can no longer change: links in sent mails contain it.")
@@ -200,7 +188,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     actions = None
     fieldsets = (
         (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language", "is_listed")}),
-        (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
+        (gettext_lazy("Design"), {"fields": ("brand",)}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
         (
@@ -215,7 +203,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Privacy"), {"fields": ("consent_mode", "engagement_source", "measures_opens")}),
         (gettext_lazy("Silent subscribers"), {"fields": ("sunset_after", "sunset_days", "sunset")}),
     )
-    readonly_fields = ("weekly_digest", "warm_up", "sign_up_form", "sunset")
+    readonly_fields = ("brand", "weekly_digest", "warm_up", "sign_up_form", "sunset")
     formfield_overrides = {models.TimeField: {"widget": TIME_INPUT}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> tuple[str, ...]:
@@ -239,6 +227,14 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         if not self.has_view_permission(request, newsletter):
             raise PermissionDenied
         return show_sign_up_form(request, newsletter)
+
+    @admin.display(description=gettext_lazy("Brand"))
+    def brand(self, newsletter: Newsletter) -> str:
+        """A link to the page with its theme, logo, colors and texts."""
+        if newsletter.pk is None:
+            return _("Save the newsletter first.")
+        url = f"{reverse('brand')}?newsletter={newsletter.pk}"
+        return format_html('<a href="{}">{}</a>', url, _("Choose theme, logo, colors and fonts"))
 
     @admin.display(description=gettext_lazy("Sign-up form"))
     def sign_up_form(self, newsletter: Newsletter) -> str:
@@ -329,30 +325,6 @@ def _warm_up_progress(day: WarmUpDay) -> str:
 
 def _number(count: int) -> str:
     return number_format(count, force_grouping=True)
-
-
-def _check_logo(url: str) -> None:
-    """Require https: mail programs show no other images."""
-    if problem := web_link_problem(url):
-        raise ValidationError(problem)
-    if not url.startswith("https://"):
-        raise ValidationError(_("The URL of the logo must start with https://. Mail programs warn about other images."))
-
-
-def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:
-    """Every theme with its description. One that cannot be used is listed, with the reason, only while it is chosen."""
-    names = theme_names(settings.THEME_FOLDERS)
-    for name in names:
-        try:
-            theme = load_theme(name, settings.THEME_FOLDERS)
-        except ThemeError as error:
-            if name == chosen:
-                yield name, str(error)
-        else:
-            yield name, f"{theme.label} – {theme.description}"
-    if chosen not in names:
-        missing = _("%(theme)s – this theme is missing. Choose another, or restore its folder.")
-        yield chosen, missing % {"theme": chosen}
 
 
 def _is_linked_to(newsletter: Newsletter) -> bool:

@@ -31,7 +31,7 @@ from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingEr
 from newsletter.sending.audience import Audience
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import merges_as_json, prepare_edition
-from newsletter.sending.message import message_of, sample_values
+from newsletter.sending.message import filled_subject, message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
 from newsletter.sending.source import source_of, with_content
 
@@ -145,6 +145,7 @@ def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
         recipient=recipient,
         recipient_query=_recipient_query(request),
         rendering=rendering,
+        subject=_subject(rendering, issue, recipient) if rendering else "",
         problem=problem,
         kilobytes=len(rendering.html.encode()) / 1000 if rendering else 0,
         **_search_results(request, issue),
@@ -160,9 +161,9 @@ def show_frame(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
     try:
         if client == "headers":
             return _framed_text(_headers(issue, recipient), language=get_language() or "en")
-        return _frame(rendering_of(issue), issue, CLIENTS[client], recipient)
+        return mail_frame(rendering_of(issue), issue, CLIENTS[client], recipient)
     except (RenderingError, EnvelopeError) as error:
-        return _frame_of_problem(str(error))
+        return problem_frame(str(error))
 
 
 @require_safe
@@ -173,8 +174,8 @@ def show_beside(request: HttpRequest, issue: Issue, client: str) -> HttpResponse
     try:
         rendering = rendering_of(issue)
     except RenderingError as error:
-        return _frame_of_problem(str(error))
-    response = _frame(rendering, issue, CLIENTS[client], None)
+        return problem_frame(str(error))
+    response = mail_frame(rendering, issue, CLIENTS[client], None)
     size = f'<meta name="mail-bytes" content="{len(rendering.html.encode())}">'.encode()
     response.content = _HEAD.sub(lambda head: head[0] + size, response.content, count=1)
     response["Content-Security-Policy"] = BESIDE_POLICY
@@ -186,13 +187,13 @@ def show_unsaved(request: HttpRequest, issue: Issue) -> HttpResponse:
     """The frame for text that is not saved yet. Nothing is stored."""
     form = IssueForm(request.POST, instance=issue)
     if not form.is_valid():
-        return _frame_of_problem(_("The text has errors. Save it to see each error at its field."))
+        return problem_frame(_("The text has errors. Save it to see each error at its field."))
     stored = Issue.objects.select_related("newsletter").get(pk=issue.pk)
     try:
         rendering = with_content(stored, form.content()).render()
     except RenderingError as error:
-        return _frame_of_problem(str(error))
-    return _frame(rendering, stored, CLIENTS["desktop"], None)
+        return problem_frame(str(error))
+    return mail_frame(rendering, stored, CLIENTS["desktop"], None)
 
 
 def rendering_of(issue: Issue) -> RenderedIssue | Edition:
@@ -240,7 +241,7 @@ def _frame_url(request: HttpRequest, issue: Issue, client: EmulatedClient) -> st
 # The content of a frame
 
 
-def _frame(
+def mail_frame(
     rendering: RenderedIssue | Edition, issue: Issue, client: EmulatedClient, recipient: Recipient | None
 ) -> HttpResponse:
     values = sample_values(issue.newsletter, _merges_of(rendering), recipient)
@@ -252,6 +253,11 @@ def _frame(
 
 def _merges_of(rendering: RenderedIssue | Edition) -> Mapping[str, Mapping[str, str]]:
     return rendering.merges if isinstance(rendering, Edition) else merges_as_json(rendering.merges)
+
+
+def _subject(rendering: RenderedIssue | Edition, issue: Issue, recipient: Recipient | None) -> str:
+    merges = _merges_of(rendering)
+    return filled_subject(rendering.subject, merges, sample_values(issue.newsletter, merges, recipient))
 
 
 def _filled(part: str, nonce: str, values: Mapping[str, str]) -> str:
@@ -294,7 +300,7 @@ def _header_rows(message: Message) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _frame_of_problem(sentence: str) -> HttpResponse:
+def problem_frame(sentence: str) -> HttpResponse:
     page = (
         f'<!DOCTYPE html><html lang="{get_language()}"><title>{escape(_("No preview"))}</title>'
         f"<p>{escape(sentence)}</p></html>"

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message
+from newsletter.content.merge_fields import fallback_of, replace_merge_fields
 from newsletter.models import Issue
 from newsletter.sending.test_mail import MAX_ADDRESSES, PREFIX, TestMailRefused, send_test
 
@@ -57,7 +58,7 @@ def show_test(request: HttpRequest, issue: Issue) -> HttpResponse:
         tab="preview",
         form=form,
         refusal=refusal,
-        subject=f"{PREFIX}{issue.subject or issue.title}",
+        subject=f"{PREFIX}{replace_merge_fields(issue.subject or issue.title, fallback_of)}",
     )
 
 

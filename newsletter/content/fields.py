@@ -12,7 +12,7 @@ from newsletter.config.translatable import translatable
 from newsletter.content.document import AudienceContent, IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.lines import is_blank
 from newsletter.content.links import web_link_problem
-from newsletter.content.merge_faults import Names, merge_field_faults, one_line_merge_faults
+from newsletter.content.merge_faults import Names, merge_field_faults, one_line_merge_faults, subject_merge_faults
 from newsletter.content.merge_fields import merge_fields_in
 
 FieldName = Literal[
@@ -177,6 +177,8 @@ def field_faults(name: FieldName, value: str, names: Names = None) -> Iterator[s
         )
     if name in ("link", "image"):
         yield from _address_faults(name, value)
+    elif name in ("subject", "preheader"):
+        yield from subject_merge_faults(label, value, names)
     else:
         yield from one_line_merge_faults(label, value, names)
 

@@ -40,7 +40,7 @@ def merge_field_faults(text: str, names: Names = None) -> Iterator[tuple[int, st
 
 
 def one_line_merge_faults(label: str, value: str, names: Names = None) -> Iterator[str]:
-    """What is wrong where merge fields are not allowed: titles, subjects, sources. `label` is the field's label.
+    """What is wrong where merge fields are not allowed: titles, sources. `label` is the field's label.
 
     Braces around other words are allowed and go out as typed: a one-line field has no other way to write them.
     """
@@ -59,6 +59,38 @@ def one_line_merge_faults(label: str, value: str, names: Names = None) -> Iterat
             field=label,
             typed=found[0],
         )
+
+
+def subject_merge_faults(label: str, value: str, names: Names = None) -> Iterator[str]:
+    """What is wrong with the merge fields of a subject or preheader, where they are allowed; at most one sentence.
+
+    Braces around other words go out as typed, as in every one-line field.
+    """
+    known = names or MERGE_FIELDS
+    templates = (found[0] for found in _TEMPLATE.finditer(value) if any(_meant(found[0], known)))
+    typed = (found for pattern in (_WITH_FALLBACK, _WITHOUT_FALLBACK) for found in pattern.finditer(value))
+    unread = (found[0] for found in typed if not any(merge_fields_in(found[0])) and any(_meant(found[0], known)))
+    unknown = (field.name for field in merge_fields_in(value) if names is not None and field.name not in names)
+    if found := next(itertools.chain(templates, unread), None):
+        yield translatable(
+            "“{field}” contains “{typed}”, which is not a merge field. Write {example}, with a fallback of 1 to 60 "
+            "characters.",
+            field=label,
+            typed=found,
+            example=_example(next(_meant(found, known))),
+        )
+    elif name := next(unknown, None):
+        yield translatable(
+            "“{field}” contains “{name}”, but there is no such merge field. The merge fields are {fields}.",
+            field=label,
+            name=name,
+            fields=", ".join(_example(field) for field in known),
+        )
+
+
+def _meant(typed: str, known: Collection[str]) -> Iterator[str]:
+    """The merge fields that the words of `typed` probably mean."""
+    return (field for word in _WORD.findall(typed) if (field := _meant_field(word, known)))
 
 
 def without_merge_fields(line: str) -> str:

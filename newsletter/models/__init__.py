@@ -15,6 +15,7 @@ from newsletter.models.archive_import import (
 )
 from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.brand import MAX_LINKS, Brand, FontStack, FooterLink, Paper
 from newsletter.models.deliverability import (
     DmarcReport,
     DmarcRow,
@@ -154,6 +155,7 @@ __all__ = [
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "MAX_LINKS",
     "MESSAGE_MACHINE",
     "NEWEST_FIRST",
     "OPEN",
@@ -180,6 +182,7 @@ __all__ = [
     "Availability",
     "Batch",
     "BatchState",
+    "Brand",
     "Category",
     "ClickHour",
     "ConsentMode",
@@ -212,6 +215,8 @@ __all__ = [
     "FeedItemState",
     "FileIsImmutable",
     "FileUse",
+    "FontStack",
+    "FooterLink",
     "Hit",
     "HitMethod",
     "ImportedIssue",
@@ -229,6 +234,7 @@ __all__ = [
     "MessageState",
     "Newsletter",
     "Occurrence",
+    "Paper",
     "Picture",
     "PictureFile",
     "PostmasterDay",

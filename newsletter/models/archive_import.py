@@ -103,9 +103,7 @@ class ArchiveImport(models.Model):
     )
     size = models.BigIntegerField(_("size"), default=0, help_text=_("In bytes."))
     sha256 = models.CharField(max_length=64, blank=True, help_text=_("Of the upload. Empty: it is still arriving."))
-    archive = models.CharField(
-        _("kind of archive"), max_length=30, blank=True, help_text=_("Its code, such as ghost.")
-    )
+    archive = models.CharField(_("kind of archive"), max_length=30, blank=True, help_text=_("Its code, such as ghost."))
     site_url = models.CharField(
         _("old site"),
         max_length=300,

@@ -13,9 +13,10 @@ from functools import lru_cache
 
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.links import is_allowed_in_text
-from newsletter.preflight.findings import Finding, Inspection, warning
+from newsletter.preflight.findings import Finding, Inspection, error, warning
 from newsletter.preflight.mail_page import Colours, ComputedStyle, Element, MailPage, mail_page, text_of
 from newsletter.preflight.places import (
+    BRAND,
     HTML_PART,
     NEWSLETTER,
     THEME,
@@ -44,7 +45,8 @@ _ADDRESS = re.compile(r"(https?://|www\.)\S+", re.IGNORECASE)
 
 
 def check_accessibility(inspection: Inspection) -> Iterator[Finding]:
-    """Warnings only."""
+    """Warnings; an error for colours of the brand that were chosen to be used exactly."""
+    yield from _check_brand(inspection)
     if inspection.rendered is None:
         return
     page = mail_page(inspection.rendered.html)
@@ -55,6 +57,39 @@ def check_accessibility(inspection: Inspection) -> Iterator[Finding]:
     yield from _check_links(page, inspection)
     yield from _check_contrast(page, is_dark=False)
     yield from _check_contrast(page, is_dark=True)
+
+
+def _check_brand(inspection: Inspection) -> Iterator[Finding]:
+    """The weakest pair on light and on dark screens."""
+    seen: set[str] = set()
+    for pairing in inspection.weak_colours:
+        _, _, scheme = pairing.what.partition(", ")
+        if scheme in seen:
+            continue
+        seen.add(scheme)
+        values = {
+            "colour": pairing.text,
+            "background": pairing.background,
+            "contrast": f"{pairing.contrast:.1f}",
+            "required": pairing.minimum,
+        }
+        yield error(
+            FAMILY,
+            "brand_contrast_dark" if scheme == "dark" else "brand_contrast",
+            BRAND,
+            translatable(
+                "A color of the brand is hard to read on dark screens: {colour} on {background} has a contrast of "
+                "{contrast}, and {required} is required. Choose another color on the page Brand, or let it be "
+                "corrected.",
+                **values,
+            )
+            if scheme == "dark"
+            else translatable(
+                "A color of the brand is hard to read: {colour} on {background} has a contrast of {contrast}, and "
+                "{required} is required. Choose another color on the page Brand, or let it be corrected.",
+                **values,
+            ),
+        )
 
 
 def _check_document(page: MailPage) -> Iterator[Finding]:

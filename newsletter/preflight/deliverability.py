@@ -12,7 +12,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.markdown import markdown_to_text
 from newsletter.content.merge_faults import Names
-from newsletter.content.merge_fields import fallback_of
+from newsletter.content.merge_fields import fallback_of, replace_merge_fields
 from newsletter.preflight.findings import Finding, Fix, Inspection, Rendered, error, make_fix, warning
 from newsletter.preflight.mail_page import mail_page, stylesheets
 from newsletter.preflight.places import (
@@ -71,6 +71,7 @@ def _check_subject(content: IssueContent, names: Names) -> Iterator[Finding]:
         return
     for fault in field_faults("subject", subject, names):
         yield error(FAMILY, "invalid_subject", SUBJECT, fault)
+    subject = replace_merge_fields(subject, fallback_of)
     if len(subject) > VISIBLE_SUBJECT:
         yield warning(
             FAMILY,
@@ -98,7 +99,7 @@ def _check_subject(content: IssueContent, names: Names) -> Iterator[Finding]:
 
 
 def _check_subject_style(content: IssueContent) -> Iterator[Finding]:
-    subject = content.subject
+    subject = replace_merge_fields(content.subject, fallback_of)
     if not any(character.isalnum() for character in subject):
         yield warning(
             FAMILY,

@@ -12,6 +12,7 @@ from typing import Protocol
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import content_faults
 from newsletter.content.problems import Severity
+from newsletter.rendering.palette import Pairing
 
 __all__ = [
     "AudienceSnapshot",
@@ -185,6 +186,8 @@ class Inspection:
     last_send: LastSend | None = None
     pictures: Mapping[str, KnownPicture] = field(default_factory=dict)
     """By address. Pictures of other sites are missing here."""
+    weak_colours: tuple[Pairing, ...] = ()
+    """Pairs of colours of the brand with too little contrast, the weakest first."""
     merge_names: tuple[str, ...] | None = None
     """The merge fields that exist: the built-in ones and the list's custom fields. None: not known, any may exist."""
 

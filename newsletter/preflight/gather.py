@@ -6,13 +6,14 @@ import datetime
 from collections import defaultdict
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.utils import timezone
 
 from newsletter.content.document import IssueContent
 from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.content.pictures import addresses_in, files_at
 from newsletter.content.store import load_content
-from newsletter.models import STARTED, Delivery, Issue, Newsletter, ProviderDomain, Send, Story
+from newsletter.models import STARTED, Brand, Delivery, Issue, Newsletter, ProviderDomain, Send, Story
 from newsletter.preflight.findings import (
     AudienceSnapshot,
     Inspection,
@@ -24,6 +25,9 @@ from newsletter.preflight.findings import (
 )
 from newsletter.preflight.link_checks import link_statuses
 from newsletter.providers import get_route
+from newsletter.rendering import RenderingError, load_theme
+from newsletter.rendering.brand import BrandSettings, branded, weak_pairings
+from newsletter.rendering.palette import Pairing
 from subscribers.profile.fields import fields_of
 
 #: Number of past issues in which repeated stories are looked up.
@@ -57,6 +61,7 @@ def gather_inspection(
         links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
         pictures=_known_pictures(content, newsletter.pk),
+        weak_colours=_weak_colours(newsletter),
         merge_names=(*MERGE_FIELDS, *fields_of(newsletter)),
     )
 
@@ -80,6 +85,16 @@ def _sender(newsletter: Newsletter) -> Sender:
         lets_provider_track=newsletter.lets_provider_track,
         is_tracking_known=bool(domains) and all(None not in (d.open_tracking, d.click_tracking) for d in domains),
     )
+
+
+def _weak_colours(newsletter: Newsletter) -> tuple[Pairing, ...]:
+    """Colours of the brand that are hard to read. What makes the theme unusable is in `render_error` already."""
+    try:
+        theme = load_theme(newsletter.theme, settings.THEME_FOLDERS)
+        brand = BrandSettings(**Brand.of(newsletter).design())  # type: ignore[arg-type]
+        return weak_pairings(branded(theme, brand).theme)
+    except RenderingError:
+        return ()
 
 
 def _sent_before(issue: Issue) -> list[Send]:

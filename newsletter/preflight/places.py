@@ -11,9 +11,9 @@ from newsletter.content.markdown import link_targets
 
 WHOLE_ISSUE = ""
 SUBJECT, PREHEADER = translatable("Subject"), translatable("Preheader")
-NEWSLETTER, THEME = translatable("Newsletter"), translatable("Theme")
+NEWSLETTER, THEME, BRAND = translatable("Newsletter"), translatable("Theme"), translatable("Brand")
 HTML_PART, TEXT_PART = translatable("HTML part"), translatable("Text part")
-_RESERVED: frozenset[str] = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
+_RESERVED: frozenset[str] = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, BRAND, HTML_PART, TEXT_PART})
 
 _KINDS = {
     SectionKind.SECTION: translatable("Section"),

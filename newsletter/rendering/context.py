@@ -15,7 +15,7 @@ from newsletter.content.document import IssueContent, SectionContent, SectionKin
 from newsletter.content.fields import LABELS
 from newsletter.content.links import web_link_problem
 from newsletter.content.markdown import Place, markdown_to_html, markdown_to_text
-from newsletter.content.merge_fields import MergeFunction, fallback_of
+from newsletter.content.merge_fields import MergeFunction, fallback_of, replace_merge_fields
 from newsletter.content.picture_address import size_in
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.shapes import IssueLink
@@ -153,7 +153,7 @@ def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS, *, da
         title=_line(content.title),
         date=date,
         categories=tuple(_line(category) for category in content.categories),
-        preheader=_line(content.preheader) or _opening(content),
+        preheader=_line(replace_merge_fields(content.preheader, merges.html)) or _opening(content),
         sections=sections,
         story_count=story_count,
         minutes=reading_minutes(content),

@@ -23,6 +23,14 @@ from newsletter.rendering.shapes import MergePlaceholder
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
+MAX_IN_SUBJECT = 100
+"""Characters of a value in a subject: inboxes show fewer, and an imported value may have any length."""
+
+# Control characters, which could end a header, and those that hide or turn the text around them.
+_NOT_IN_SUBJECT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff]+"
+)
+
 Encoder = Callable[[str], bytes]
 
 
@@ -31,6 +39,8 @@ class PlaceholderContext(StrEnum):
 
     HTML = "h"
     PLAIN = "p"
+    SUBJECT = "s"
+    """A header: on one line, without invisible characters, and not longer than MAX_IN_SUBJECT."""
 
 
 def as_utf8(value: str) -> bytes:
@@ -58,7 +68,7 @@ def placeholder_token(nonce: str, placeholder: str, context: PlaceholderContext)
 
 def token_pattern(nonce: str) -> str:
     """A regular expression for the tokens of one nonce, with the groups context letter and placeholder name."""
-    return rf"zq{nonce}x([hp])([a-z0-9_]+?)xqz"
+    return rf"zq{nonce}x([hps])([a-z0-9_]+?)xqz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,14 @@ class PlaceholderTemplate:
 def _encoder(context: PlaceholderContext, outer: Encoder) -> Encoder:
     if context is PlaceholderContext.PLAIN:
         return outer
+    if context is PlaceholderContext.SUBJECT:
+        return lambda value: outer(in_subject(value))
     return lambda value: outer(escape(value))
+
+
+def in_subject(value: str) -> str:
+    """A value of a recipient as it may stand in a header: on one line, visible, of limited length."""
+    return " ".join(_NOT_IN_SUBJECT.sub(" ", value).split())[:MAX_IN_SUBJECT].rstrip()
 
 
 class MergeFieldTokens:
@@ -140,10 +157,14 @@ class MergeFieldTokens:
         """The token of the field in the text part."""
         return self._token(field, PlaceholderContext.PLAIN)
 
+    def name(self, field: MergeField) -> str:
+        """The placeholder of the field, for the subject, whose tokens are written when it is sent."""
+        return self._names.setdefault(field, f"m{len(self._names) + 1}")
+
     @property
     def made(self) -> tuple[MergePlaceholder, ...]:
         """Each placeholder with its merge field."""
         return tuple(MergePlaceholder(name, field.name, field.fallback) for field, name in self._names.items())
 
     def _token(self, field: MergeField, context: PlaceholderContext) -> str:
-        return placeholder_token(self._nonce, self._names.setdefault(field, f"m{len(self._names) + 1}"), context)
+        return placeholder_token(self._nonce, self.name(field), context)

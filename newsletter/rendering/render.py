@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.content.links import web_link_problem
-from newsletter.content.merge_fields import fallback_of, replace_merge_fields
+from newsletter.content.merge_fields import fallback_of, merge_fields_in, replace_merge_fields
 from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
@@ -97,13 +97,15 @@ def render_in_process(request: RenderRequest) -> RenderedIssue:
     html = _render_html(context, request.theme, nonce)
     text = _render_text(context, request.theme, nonce)
     placeholders = placeholders_used(html, text, nonce=nonce)
+    subject = _checked_subject(request.content.subject or request.content.title)
+    used = {*placeholders, *(merges.name(field) for field in merge_fields_in(subject))}
     return RenderedIssue(
-        subject=_checked_subject(request.content.subject or request.content.title),
+        subject=subject,
         html=html,
         text=text,
         nonce=nonce,
         placeholders=placeholders,
-        merges=tuple(merge for merge in merges.made if merge.placeholder in placeholders),
+        merges=tuple(merge for merge in merges.made if merge.placeholder in used),
         links=tuple(editor_links(issue)),
     )
 
@@ -127,13 +129,13 @@ def template_context(issue: IssueView, request: RenderRequest) -> dict[str, obje
         **theme_context(theme),
         **_links_to_answer(request),
         "words": replace(words, subscribe=words.subscribe.replace(NAME, masthead.name)),
-        "issue": issue,
+        "issue": issue if issue.preheader else replace(issue, preheader=masthead.tagline),
         "head": issue_head(issue.title, masthead.name, request.content.date, words.date, words.day),
         "masthead": masthead,
         "names_list": masthead.names_list,
         "list_name": masthead.name,
         "list_url": masthead.site_url,
-        "writer": masthead.sender_name if masthead.sender_name != masthead.name else "",
+        "writer": masthead.writer or (masthead.sender_name if masthead.sender_name != masthead.name else ""),
         "postal_lines": _postal_lines(masthead),
         "direction": direction,
         "start": start,
@@ -216,7 +218,8 @@ def _postal_lines(masthead: Masthead) -> tuple[str, ...]:
 
 
 def _check_addresses(masthead: Masthead, web_url: str) -> None:
-    optional = (masthead.logo_url, masthead.subscribe_url, masthead.feed_url)
+    pictures = (masthead.logo_url, masthead.logo_dark_url, masthead.portrait_url)
+    optional = (*pictures, masthead.subscribe_url, masthead.feed_url, *(url for _, url in masthead.links))
     for url in (masthead.site_url, masthead.archive_url, web_url, *filter(None, optional)):
         if problem := web_link_problem(url):
             raise RenderingError(

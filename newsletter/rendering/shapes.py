@@ -20,6 +20,20 @@ class Masthead:
     """https address of an image shown instead of the name; empty shows the name."""
     logo_width: int = 140
     """In pixels."""
+    logo_dark_url: str = ""
+    """The same for dark screens; empty shows the other one there, too."""
+    logo_alt: str = ""
+    """Empty: the name."""
+    tagline: str = ""
+    """The line under the name."""
+    writer: str = ""
+    """Who signs each issue; empty: no signature."""
+    portrait_url: str = ""
+    """https address of a square image of the writer."""
+    footer: str = ""
+    """The first sentence of the end; empty: the theme's invitation to reply."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Further links at the end: word and address."""
     language: str = "en"
     """BCP 47 tag of the content's language; sets `lang` and the writing direction."""
     reply_to: str = ""
@@ -56,12 +70,13 @@ class RenderedIssue:
     """An issue rendered once for all recipients. `html` and `text` contain placeholder tokens made with `nonce`."""
 
     subject: str
+    """With its merge fields as they were typed: they are not text of a part."""
     html: str
     text: str
     nonce: str
     placeholders: tuple[str, ...]
     """Names of the placeholders used in either part, sorted."""
     merges: tuple[MergePlaceholder, ...] = ()
-    """Those of the placeholders that belong to merge fields."""
+    """Those of merge fields, in either part or in the subject."""
     links: tuple[IssueLink, ...]
     """Every link of the content, in reading order, including repeated ones."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from newsletter.content.merge_fields import MergeField, replace_merge_fields
 from newsletter.engagement.link_tables import keep_table
 from newsletter.engagement.tokens import EditionSigner
 from newsletter.engagement.wrap import VISITOR, wrapped_html
@@ -20,6 +21,7 @@ from newsletter.rendering import (
     placeholder_token,
     token_pattern,
 )
+from newsletter.rendering.placeholders import in_subject
 from newsletter.sending.envelope import list_values
 from newsletter.sending.recipients import Recipient, with_custom_values
 from subscribers.consent.tokens import LinkSigner, Purpose
@@ -108,7 +110,28 @@ def merge_values(merges: Mapping[str, Mapping[str, str]], recipient: Recipient |
 def _value_of(field: str, recipient: Recipient) -> str:
     built_in = FIELD_VALUES.get(field)
     # An old edition may use a custom field that no longer exists: its fallback is shown.
-    return built_in(recipient) if built_in else recipient.values.get(field, "")
+    value = built_in(recipient) if built_in else recipient.values.get(field, "")
+    # Nor may a value that cannot be seen leave a subject empty: no provider accepts that.
+    return value if value.isprintable() or in_subject(value) else ""
+
+
+def subject_with(subject: str, merges: Mapping[str, Mapping[str, str]], value_of: Callable[[str], str]) -> str:
+    """A subject with what `value_of` gives for the placeholder of each merge field.
+
+    Braces that are no merge field of the edition stay as typed: earlier versions had none in subjects.
+    """
+    names = {(merge["field"], merge["fallback"]): placeholder for placeholder, merge in merges.items()}
+
+    def merged(field: MergeField) -> str:
+        placeholder = names.get((field.name, field.fallback))
+        return value_of(placeholder) if placeholder else f"{{{field.name}|{field.fallback}}}"
+
+    return replace_merge_fields(subject, merged)
+
+
+def filled_subject(subject: str, merges: Mapping[str, Mapping[str, str]], values: Mapping[str, str]) -> str:
+    """The subject of one recipient, for previews and test mails. `values` are those of the placeholders."""
+    return subject_with(subject, merges, lambda placeholder: in_subject(values[placeholder]))
 
 
 def sample_values(
@@ -140,11 +163,14 @@ def message_of(edition: Edition, *, html: str | None = None) -> Message:
     def plain(placeholder: str) -> str:
         return placeholder_token(edition.nonce, placeholder, PlaceholderContext.PLAIN)
 
+    def in_header(placeholder: str) -> str:
+        return placeholder_token(edition.nonce, placeholder, PlaceholderContext.SUBJECT)
+
     return Message(
         sender=edition.envelope["sender"],
         reply_to=edition.envelope["reply_to"],
         to=plain("to"),
-        subject=edition.subject,
+        subject=subject_with(edition.subject, edition.merges, in_header),
         html=edition.html if html is None else html,
         text=edition.text,
         headers=edition.envelope["headers"],

@@ -21,7 +21,7 @@ from newsletter.config.translatable import translatable
 from newsletter.content.document import AudienceContent, IssueContent
 from newsletter.content.store import load_content
 from newsletter.engagement.wrap import choice_of
-from newsletter.models import Issue, Newsletter
+from newsletter.models import Brand, Issue, Newsletter
 from newsletter.rendering import (
     Masthead,
     RenderedIssue,
@@ -32,6 +32,7 @@ from newsletter.rendering import (
     render_issue,
     words_for,
 )
+from newsletter.rendering.brand import BrandedTheme, BrandSettings, branded
 from newsletter.rendering.templates import templates_hash
 from newsletter.sending.envelope import envelope_of
 
@@ -89,6 +90,7 @@ def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
 
 def masthead_of(newsletter: Newsletter) -> Masthead:
     """The newsletter's part of each of its issues."""
+    brand = Brand.of(newsletter)
     return Masthead(
         name=newsletter.name,
         description=newsletter.description,
@@ -99,6 +101,13 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
         archive_url=newsletter.archive_url,
         logo_url=newsletter.logo_url,
         logo_width=newsletter.logo_width,
+        logo_dark_url=brand.logo_dark_url,
+        logo_alt=brand.logo_alt,
+        tagline=brand.tagline,
+        writer=brand.writer,
+        portrait_url=brand.portrait_url,
+        footer=brand.footer,
+        links=tuple((link.word, link.url) for link in brand.footer_links()),
         reply_to=newsletter.reply_to or newsletter.sender_email,
         subscribe_url=f"{settings.SITE_URL}{reverse('subscribe', args=[newsletter.slug])}",
         feed_url=f"{settings.SITE_URL}{reverse('feed', args=[newsletter.slug])}",
@@ -106,8 +115,14 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
 
 
 def theme_of(newsletter: Newsletter) -> Theme:
-    """The newsletter's theme. Raises RenderingError if it is missing: no other theme replaces it."""
-    return load_theme(newsletter.theme, settings.THEME_FOLDERS)
+    """The newsletter's theme in its brand. Raises RenderingError if it is missing: no other theme replaces it."""
+    return branded_theme_of(newsletter).theme
+
+
+def branded_theme_of(newsletter: Newsletter) -> BrandedTheme:
+    """The same, and what became of the colours of the brand."""
+    theme = load_theme(newsletter.theme, settings.THEME_FOLDERS)
+    return branded(theme, BrandSettings(**Brand.of(newsletter).design()))  # type: ignore[arg-type]
 
 
 def source_hash(issue: Issue, source: Source) -> str:

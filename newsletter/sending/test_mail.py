@@ -19,7 +19,7 @@ from newsletter.providers.throttle import clear_suspensions, post_message
 from newsletter.rendering import PlaceholderTemplate, RenderingError
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
-from newsletter.sending.message import sample_values
+from newsletter.sending.message import filled_subject, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscription
@@ -102,7 +102,7 @@ def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
         sender=edition.envelope["sender"],
         reply_to=edition.envelope["reply_to"],
         to=to,
-        subject=f"{PREFIX}{edition.subject}",
+        subject=f"{PREFIX}{filled_subject(edition.subject, edition.merges, values)}",
         html=html,
         text=text,
         # Without a delivery its events count nowhere; a bounce still suppresses the address.

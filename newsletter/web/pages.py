@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +12,7 @@ from typing import Any
 
 import orjson
 from csp.constants import NONE, SELF
-from csp.decorators import csp
+from csp.decorators import csp, csp_update
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
@@ -25,6 +27,7 @@ from newsletter.content.formats import MAX_FILE_BYTES
 from newsletter.content.issue_file import read_issue_file
 from newsletter.content.problems import IssueFileError
 from newsletter.models import Issue, Newsletter, SendState, Visibility
+from newsletter.models.unsaved_brand import unpack_brand
 from newsletter.models.web_pages import visibility_of
 from newsletter.web.archive import (
     PublicIssue,
@@ -39,6 +42,7 @@ from newsletter.web.archive import (
     read_issue,
     read_issues,
 )
+from newsletter.web.brand import stylesheet_of
 from newsletter.web.corrections import correction_notes
 from newsletter.web.page_frame import frame_of, gone_page, hide_from_search_engines, is_gone
 from newsletter.web.public_page import POLICY, newsletter_page, public_page, with_last_modified
@@ -61,7 +65,7 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 @public_page
 def home(request: HttpRequest) -> HttpResponse:
     """The only newsletter, a list of newsletters, or the first steps for the operator."""
-    newsletters = list(Newsletter.objects.order_by("name", "pk")[:MAX_NEWSLETTERS])
+    newsletters = list(Newsletter.objects.select_related("brand").order_by("name", "pk")[:MAX_NEWSLETTERS])
     if len(newsletters) == 1:
         return _front(request, newsletters[0])
     if newsletters:
@@ -155,7 +159,7 @@ def editors_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
 @editors_page
 @newsletter_page
 def draft_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    """An issue as its page will look, in the frame of the preview."""
+    """An issue as its page will look, in the frame of the preview. `?brand=` is one that is not saved, from its page."""
     row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
     return _preview(request, newsletter, lambda: read_draft(newsletter, row))
 
@@ -181,9 +185,23 @@ def _preview(request: HttpRequest, newsletter: Newsletter, read: Callable[[], Pu
         "structured_data": _structured_data(newsletter, shown),
         "opens_in_new_tab": True,
     }
-    response = render(request, "newsletter/issue.html", context)
+    if "brand" in request.GET:
+        response = _in_unsaved_brand(request, newsletter, context)
+    else:
+        response = render(request, "newsletter/issue.html", context)
     response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every sandboxed page: see public_page
     return response
+
+
+def _in_unsaved_brand(request: HttpRequest, newsletter: Newsletter, context: dict[str, object]) -> HttpResponse:
+    """The page with its stylesheet in it, which has no URL yet; the policy names its hash."""
+    if not unpack_brand(newsletter, request.GET["brand"]):
+        raise Http404
+    style = stylesheet_of(newsletter)
+    made = render(request, "newsletter/issue.html", context | {"web_style": mark_safe(style)})  # noqa: S308 - our tokens
+    sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    csp_update({"style-src": [f"'sha256-{sha256}'"]})(lambda request: made)(request)
+    return made
 
 
 @in_list_language

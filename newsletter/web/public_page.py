@@ -78,7 +78,9 @@ def newsletter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
 
     @functools.wraps(view)
     def shown(request: HttpRequest, newsletter: str, **kwargs: Any) -> HttpResponse:
-        return localized(request, get_object_or_404(Newsletter, slug=newsletter), **kwargs)
+        return localized(
+            request, get_object_or_404(Newsletter.objects.select_related("brand"), slug=newsletter), **kwargs
+        )
 
     return shown
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from newsletter.web.brand import brand_style
 from newsletter.web.corrections import changes_page
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
@@ -22,6 +23,7 @@ urlpatterns = [
     path("sitemap.xml", sitemap, name="sitemap"),
     # These match every first part of a path, so they come last; RESERVED_SLUGS keeps newsletters out of the others.
     path("<slug:newsletter>/", front_page, name="newsletter"),
+    path("<slug:newsletter>/brand-<str:sha256>.css", brand_style, name="brand-style"),
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),
     path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),

@@ -18,6 +18,7 @@ from newsletter.models import (
     CHOOSABLE_TYPES,
     FIRST_LINK,
     AcceptedFinding,
+    Brand,
     Delivery,
     DomainCheck,
     Edition,
@@ -427,6 +428,22 @@ def fill_deliverability(newsletter: Newsletter) -> None:
             provider="resend", mail_id=f"mail-{number}", sender_domain="dmarc-reports.harbour.example",
             received_at=now, state=state, code=code, values=values, finished_at=now if state == "refused" else None,
         )  # fmt: skip
+
+
+def brand_pages(newsletter: Newsletter) -> dict[str, str]:
+    """A brand whose color is hard to read, and public pages in brands with a large name and with a dark band."""
+    accent = {"accent": "#c98a3a", "tagline": "Ships, weather and craft", "writer": "Ada Meyer"}
+    Brand.objects.create(newsletter=newsletter, is_exact=True, **accent)
+    gazette = make_newsletter(slug="gazette", name="The Quay Gazette", theme="gazette")
+    Brand.objects.create(newsletter=gazette, paper="warm", **accent)
+    bench = make_newsletter(slug="bench", name="The Bench", theme="workbench")
+    Brand.objects.create(newsletter=bench, heading_font="slab-serif", **accent)
+    return {
+        "brand": f"{reverse('brand')}?newsletter={newsletter.pk}",
+        "brand-corrected": f"{reverse('brand')}?newsletter={gazette.pk}",
+        "public-gazette": reverse("newsletter", args=[gazette.slug]),
+        "public-bench": reverse("subscribe", args=[bench.slug]),
+    }
 
 
 def link_pages() -> dict[str, str]:

@@ -110,6 +110,18 @@ def test_the_list_of_subscribers_has_no_barrier(live_server: Any, editor: Client
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
 
 
+def test_brands_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.brand_pages(newsletter)
+
+    def wrong_color(page: Page) -> None:
+        page.locator("#id_accent").fill("red")
+        page.get_by_role("button", name="Save brand").click()
+        page.get_by_role("alert").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {"brand-error": (pages["brand"], wrong_color)}
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
 def test_segments_fields_tags_and_rules_have_no_barrier(
     live_server: Any, editor: Client, newsletter: Newsletter
 ) -> None:

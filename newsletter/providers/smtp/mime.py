@@ -51,9 +51,17 @@ UNSAFE_LINE = re.compile(rb"^(?:(?:\.|From ).*|.{77,})$", re.MULTILINE)
 
 SOFT_BREAK = b"=\r\n"
 
+#: Between two encoded words, each on a line of its own, which must not be longer than 76 octets (RFC 2047 §2).
+FOLD = b"\r\n "
+
+#: Octets of text in an encoded word: with “Subject: ” in front, the line has 73.
+MAX_IN_WORD = 39
+
 
 def encode_mail(message: Message, placeholders: re.Pattern[str] = NO_PLACEHOLDERS) -> tuple[EncodedPart, ...]:
-    """The mail in three parts: a line of JSON for `join`, the headers, the body. Raises InvalidMessage.
+    """The mail in parts: a line of JSON for `join`, the headers, the body. Raises InvalidMessage.
+
+    A subject with placeholders is a part of its own, because its values are encoded as RFC 2047 demands.
 
     The headers lack Date, Message-ID and the idempotency key, which are written when the mail is posted.
     """
@@ -62,7 +70,7 @@ def encode_mail(message: Message, placeholders: re.Pattern[str] = NO_PLACEHOLDER
     boundary = f"=_{hashlib.sha256((message.text + message.html).encode()).hexdigest()[:32]}"
     return (
         EncodedPart(orjson.dumps([message.sender, message.to, id_of(message)]) + b"\n", envelope_value),
-        EncodedPart(b"".join(_headers(message, boundary, placeholders)) + b"\r\n", header_value),
+        *_headers(message, boundary, placeholders),
         EncodedPart(b"".join(_body(message, boundary, placeholders)), body_value),
     )
 
@@ -80,21 +88,70 @@ def cut_id(text: str) -> str:
     return text[:MAX_ID_LENGTH].rstrip(".")
 
 
-def _headers(message: Message, boundary: str, placeholders: re.Pattern[str]) -> Iterator[bytes]:
+def _headers(message: Message, boundary: str, placeholders: re.Pattern[str]) -> Iterator[EncodedPart]:
+    first = b"".join(_first_headers(message))
+    last = b"".join(_last_headers(message, boundary)) + b"\r\n"
+    if placeholders.search(message.subject):
+        yield EncodedPart(first, header_value)
+        yield EncodedPart(_subject_with_placeholders(message.subject, placeholders), subject_value)
+        yield EncodedPart(last, header_value)
+    else:
+        subject = WIRE_POLICY.fold_binary("Subject", header_text("Subject", message.subject))
+        yield EncodedPart(first + subject + last, header_value)
+
+
+def _first_headers(message: Message) -> Iterator[bytes]:
     yield WIRE_POLICY.fold_binary("MIME-Version", "1.0")
     yield WIRE_POLICY.fold_binary("From", _header_address("From", message.sender))
     yield WIRE_POLICY.fold_binary("To", _header_address("To", message.to))
     if message.reply_to:
         yield WIRE_POLICY.fold_binary("Reply-To", _header_address("Reply-To", message.reply_to))
-    yield WIRE_POLICY.fold_binary("Subject", header_text("Subject", message.subject))
+
+
+def _last_headers(message: Message, boundary: str) -> Iterator[bytes]:
     for header, value in message.headers.items():
         yield WIRE_POLICY.fold_binary(header, header_text(header, value))
     yield f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n'.encode()
 
 
+def _subject_with_placeholders(subject: str, placeholders: re.Pattern[str]) -> bytes:
+    """Fixed words and values as encoded words: what separates these is no part of the text (RFC 2047 §6.2)."""
+    words: list[bytes] = []
+    end = 0
+    for found in placeholders.finditer(subject):
+        words += [*_encoded_words(subject[end : found.start()]), found[0].encode()]
+        end = found.end()
+    words += _encoded_words(subject[end:])
+    return b"Subject: " + FOLD.join(words) + b"\r\n"
+
+
+def _encoded_words(text: str) -> Iterator[bytes]:
+    """The text as encoded words in base64, each of whole characters (RFC 2047 §5)."""
+    word = b""
+    for character in text:
+        encoded = character.encode()
+        if len(word) + len(encoded) > MAX_IN_WORD:
+            yield _encoded_word(word)
+            word = b""
+        word += encoded
+    if word:
+        yield _encoded_word(word)
+
+
+def _encoded_word(octets: bytes) -> bytes:
+    return b"=?utf-8?b?" + binascii.b2a_base64(octets, newline=False) + b"?="
+
+
+def subject_value(value: str) -> bytes:
+    """The value of a placeholder in a subject. Raises InvalidMessage if it could start another header."""
+    if UNFIT_FOR_HEADERS.search(value) or len(value) > MAX_HEADER_VALUE:
+        raise InvalidMessage(translatable("A value is too long for a header, or contains a line break."))
+    return FOLD.join(_encoded_words(value or " "))
+
+
 def _check_placeholders(message: Message, placeholders: re.Pattern[str]) -> None:
     """RFC 2047 encodes a value that is not ASCII as a whole: a placeholder in it would be lost."""
-    values = {"From": message.sender, "Reply-To": message.reply_to, "Subject": message.subject, **message.headers}
+    values = {"From": message.sender, "Reply-To": message.reply_to, **message.headers}
     for header, value in values.items():
         if not value.isascii() and placeholders.search(value):
             raise InvalidMessage(

@@ -1,4 +1,4 @@
-"""The admin page of a newsletter: its theme, its logo and its recurring schedules."""
+"""The admin page of a newsletter: its settings and its recurring schedules."""
 
 from __future__ import annotations
 
@@ -29,20 +29,6 @@ FORM = "//form[@id='newsletter_form']"
 @pytest.fixture
 def url(db: None) -> str:
     return reverse("admin:newsletter_newsletter_change", args=[make_newsletter().pk])
-
-
-def test_every_theme_is_offered_with_its_description(edda: Client, url: str) -> None:
-    page = words_on(edda.get(url))
-    for words in ("Design", "Plain – Sans-serif on white", "Gazette – Serif on a warm", "Workbench – Compact"):
-        assert words in page
-
-
-def test_a_chosen_theme_and_logo_are_stored(edda: Client, url: str) -> None:
-    chosen = {"theme": "gazette", "logo_url": "https://pictures.example/logo.png", "logo_width": "200"}
-    response = edda.post(url, form_data(edda, url, FORM) | chosen)
-    assert response.status_code == 302, words_on(response)
-    newsletter = Newsletter.objects.get()
-    assert (newsletter.theme, newsletter.logo_url, newsletter.logo_width) == ("gazette", chosen["logo_url"], 200)
 
 
 def test_the_progress_of_a_warm_up_is_shown_with_its_limits(edda: Client, url: str) -> None:
@@ -99,34 +85,6 @@ def test_the_database_refuses_a_source_without_its_consent(
 ) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Newsletter.objects.update(consent_mode=mode, engagement_source=source, measures_opens=bool(opens))
-
-
-@pytest.mark.parametrize(
-    ("logo", "sentence"),
-    [
-        ("http://pictures.example/logo.png", "The URL of the logo must start with https://."),
-        ("logo.png", "The address is not a full web address."),
-        ("javascript:alert(1)", "The address is not a full web address."),
-    ],
-)
-def test_a_logo_without_an_https_url_is_refused(edda: Client, url: str, logo: str, sentence: str) -> None:
-    assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
-
-
-def test_a_missing_theme_is_reported(edda: Client, url: str) -> None:
-    Newsletter.objects.update(theme="lost")
-    assert "lost – this theme is missing" in words_on(edda.get(url))
-
-
-def test_a_custom_theme_is_offered_unless_it_is_broken(edda: Client, url: str, tmp_path: Path, settings: Any) -> None:
-    toml = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
-    for name, source in (("ours", toml.replace("Plain", "Ours")), ("broken", toml + "x = 1")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "theme.toml").write_text(source, encoding="utf-8")
-    settings.THEME_FOLDERS = (tmp_path,)
-    page = words_on(edda.get(url))
-    assert "Ours – " in page
-    assert "broken" not in page
 
 
 def test_the_preview_uses_the_current_version_of_an_edited_theme(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.content.markdown import markdown_to_html, markdown_to_text
-from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
+from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults, subject_merge_faults
 from newsletter.content.merge_fields import MERGE_FIELDS, MergeField, fallback_of, merge_fields_in
 from newsletter.content.plain_text import plain_to_markdown
 
@@ -151,6 +151,29 @@ def test_code_escapes_and_ordinary_braces_are_not_fields(body: str) -> None:
 def test_a_field_in_a_title_or_subject_is_refused(value: str) -> None:
     [sentence] = one_line_merge_faults("Subject", value)
     assert sentence.startswith("“Subject” contains “")
+
+
+@pytest.mark.parametrize("value", ["For {first_name|you}", "{email|you}: news", "{a, b}", "100 % {sure}", "{x}"])
+def test_a_subject_may_have_merge_fields_with_a_fallback_and_other_braces(value: str) -> None:
+    assert list(subject_merge_faults("Subject", value, MERGE_FIELDS)) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("For {first_name}", "“{first_name}”, which is not a merge field. Write {first_name|there}"),
+        ("For {first_name|}", "“{first_name|}”, which is not a merge field."),
+        ("For {first_name|a|b}", "Write {first_name|there}"),
+        ("Hi {{ first_name | there }}", "Write {first_name|there}"),
+        ("Hi {{ name }}", "Write {first_name|there}"),
+        ("*|FNAME|*, news", "Write {first_name|there}"),
+        ("{firstname|you}", "there is no such merge field"),
+        ("{a|b}", "“a”, but there is no such merge field. The merge fields are {first_name|there}"),
+    ],
+)
+def test_what_is_no_merge_field_in_a_subject_is_reported(value: str, sentence: str) -> None:
+    [fault] = subject_merge_faults("Subject", value, MERGE_FIELDS)
+    assert sentence in str(fault)
 
 
 @pytest.mark.parametrize("value", ["What {{ mustaches }} are", "{a|b} and {c}", "100 % {sure}"])

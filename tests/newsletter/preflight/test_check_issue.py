@@ -304,7 +304,7 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_stories(django_a
         sections=(SectionContent(title="Many", stories=tuple(replace(CRANE, title=f"No. {n}") for n in range(60))),)
     )
     issue = Issue.objects.select_related("newsletter").get(pk=issue.pk)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         findings_of(issue)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import email
 import email.policy
+import itertools
+from dataclasses import replace
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from html import escape
 
@@ -16,7 +19,8 @@ from hypothesis import strategies as st
 from newsletter.providers.base import InvalidMessage, Message
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.providers.smtp.frozen import Mail, body_of_one, join_mails, mails_of
-from newsletter.rendering import PlaceholderContext, placeholder_token, render_issue
+from newsletter.rendering import PlaceholderContext, PlaceholderError, placeholder_token, render_issue
+from newsletter.rendering.placeholders import in_subject
 from newsletter.sending.message import encode_template
 from subscribers.addresses import UNFIT_FOR_HEADERS
 from tests.newsletter.providers.reference_mail import raw_headers, reference_mail
@@ -171,8 +175,32 @@ def test_a_value_that_does_not_fit_into_a_header_makes_no_mail(value: str) -> No
 
 
 def test_a_placeholder_in_a_header_that_is_not_ascii_is_refused() -> None:
-    with pytest.raises(InvalidMessage, match="Subject"):
-        mail_of(message("text", "html", subject=f"Grüße, {token('name')}"), {})
+    written = replace(message("text", "html"), headers={"List-Id": f"<Grüße-{token('name')}>"})
+    with pytest.raises(InvalidMessage, match="List-Id"):
+        mail_of(written, {})
+
+
+@given(before=st.just("") | LINE, after=st.just("") | LINE, value=st.text(min_size=1))
+@example(before="", after="", value="Ada")
+@example(before="Grüße, ", after="!", value="王" * 100)
+@example(before="For you, ", after=" ", value="x\r\nBcc: eve@example.org")
+@example(before="q" * 200, after="🎉" * 40, value=" \u202e ")
+def test_a_value_in_a_subject_is_read_as_it_was_written(before: str, after: str, value: str) -> None:
+    subject = f"{before}{token('name', PlaceholderContext.SUBJECT)}{after}"
+    values = {"to": "ada@example.org", "delivery": "12", "link": "https://a.example/", "name": value}
+    try:
+        mail = mail_of(message("text", "html", subject=subject), values)
+    except PlaceholderError:
+        assert value.encode(errors="ignore").decode() != value  # not valid Unicode
+        return
+    check_form(mail.content)
+    head = mail.content.partition(b"\r\n\r\n")[0]
+    lines = head[head.index(b"Subject:") :].split(b"\r\n")
+    own = [lines[0], *itertools.takewhile(lambda line: line.startswith(b" "), lines[1:])]
+    assert max(map(len, own)) <= 76
+    words = b"".join(own).removeprefix(b"Subject:").decode()
+    assert str(make_header(decode_header(words.strip()))) == f"{before}{in_subject(value) or ' '}{after}"
+    assert email.message_from_bytes(mail.content, policy=email.policy.default)["Bcc"] is None
 
 
 def test_the_same_body_and_key_make_the_same_mails_also_for_one_mail_by_itself() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape, unescape
 
 import orjson
@@ -10,13 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newsletter.content.document import SectionContent
 from newsletter.rendering import (
     PlaceholderContext,
     PlaceholderError,
     PlaceholderTemplate,
     as_json_string,
     placeholder_token,
+    render_issue,
 )
+from newsletter.rendering.placeholders import MAX_IN_SUBJECT, in_subject
+from subscribers.addresses import UNFIT_FOR_HEADERS
+from tests.newsletter.rendering.sample_issues import MASTHEAD, WEB_URL, sample_issue
 
 NONCE = "0123456789ab"
 HTML = placeholder_token(NONCE, "name", PlaceholderContext.HTML)
@@ -129,3 +135,29 @@ def test_filling_equals_replacing_each_token(placeholders: list[str], gap: str) 
     )
     expected = gap + gap.join(values[placeholder] + gap for placeholder in placeholders)
     assert fill(template, **values) == expected
+
+
+@given(st.text())
+def test_a_value_in_a_subject_is_one_short_line(value: str) -> None:
+    shown = in_subject(value)
+    assert len(shown) <= MAX_IN_SUBJECT
+    assert shown == shown.strip()
+    assert not UNFIT_FOR_HEADERS.search(shown.encode(errors="ignore").decode())
+
+
+@pytest.mark.parametrize("value", ["Zoë 🦊", "שרה כהן", "علی‌رضا", "O’Neill"])
+def test_an_ordinary_name_in_a_subject_stays_as_it_is(value: str) -> None:
+    assert in_subject(value) == value
+
+
+def test_the_merge_fields_of_subject_and_preheader_are_those_of_the_parts() -> None:
+    opening = SectionContent(body="Hello {first_name|there}.")
+    content = replace(
+        sample_issue(), subject="For {first_name|there} and {email|you}", preheader="{county|You}", sections=(opening,)
+    )
+    rendered = render_issue(content, MASTHEAD, web_url=WEB_URL)
+    assert rendered.subject == content.subject
+    names = {(merge.field, merge.fallback): merge.placeholder for merge in rendered.merges}
+    assert names.keys() == {("first_name", "there"), ("email", "you"), ("county", "You")}
+    assert placeholder_token(rendered.nonce, names["county", "You"], PlaceholderContext.HTML) in rendered.html
+    assert placeholder_token(rendered.nonce, names["first_name", "there"], PlaceholderContext.PLAIN) in rendered.text

@@ -12,7 +12,7 @@ from django.utils import translation
 
 from newsletter.config.translatable import from_data, to_data
 from newsletter.content.store import save_content
-from newsletter.models import Edition, EditionIsFrozen, Issue, Newsletter
+from newsletter.models import Brand, Edition, EditionIsFrozen, Issue, Newsletter
 from newsletter.rendering import RenderingError
 from newsletter.rendering.theme import SHIPPED_THEMES
 from newsletter.sending.envelope import EnvelopeError
@@ -93,6 +93,32 @@ def test_the_source_depends_on_each_field_of_the_newsletter(issue: Issue, change
     first = freeze_edition(issue)
     Newsletter.objects.update(**change)
     assert freeze_edition(Issue.objects.get(pk=issue.pk)).source_sha256 != first.source_sha256
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accent": "#7a1f5c"},
+        {"accent_dark": "#e8b27a"},
+        {"paper": "warm"},
+        {"heading_font": "old-serif"},
+        {"text_font": "old-serif"},
+        {"logo_dark_url": "https://harbour.example/night.png"},
+        {"logo_alt": "A lighthouse"},
+        {"writer": "Ada Meyer"},
+        {"portrait_url": "https://harbour.example/ada.png"},
+        {"tagline": "Ships, weekly"},
+        {"footer": "A person reads every answer."},
+        {"links": [["Mastodon", "https://social.example/@log"]]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_source_depends_on_each_field_of_the_brand(issue: Issue, change: dict[str, Any]) -> None:
+    first = freeze_edition(issue)
+    Brand.objects.create(newsletter=issue.newsletter, **change)
+    again = freeze_edition(Issue.objects.get(pk=issue.pk))
+    assert again.source_sha256 != first.source_sha256
+    assert Edition.objects.get(pk=first.pk).html == first.html
 
 
 @pytest.mark.parametrize("part", ["PROGRAM_HASH", "templates_hash"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import html
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,8 +19,9 @@ from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.content.store import save_content
 from newsletter.models import Issue, Newsletter
 from newsletter.providers.base import Provider
+from newsletter.rendering.placeholders import MAX_IN_SUBJECT, in_subject
 from newsletter.sandbox import SandboxServer
-from newsletter.sending.message import FIELD_VALUES, merge_values, sample_values
+from newsletter.sending.message import FIELD_VALUES, filled_subject, merge_values, sample_values
 from newsletter.sending.recipients import as_recipient, with_custom_values
 from newsletter.sending.test_mail import send_test
 from subscribers.models import CustomField, FieldKind, FieldValue, Subscriber
@@ -69,6 +71,38 @@ def test_a_name_is_shown_exactly_as_it_was_typed(
     assert f"Hello {name}!" in tree.text_content()
     assert not tree.xpath("//img")
     assert f"Hello {name}!" in mail["text"]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "Ada\r\nBcc: eve@example.org", "n" * 60, "\u202eadA"])
+def test_a_name_in_a_subject_and_a_preheader_is_filled_safely(
+    name: str, issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    subject, preheader = "Ports for {first_name|you}: “news”", "Ten stories, {first_name|dear}."
+    save_content(issue, content(subject=subject, preheader=preheader), by="tests")
+    ada(issue.newsletter)
+    make_subscription("nameless@example.org", issue.newsletter)
+    name_ada(name)
+    start_sending(issue)
+    expand_audiences()
+    post_everything(provider)
+    mail, other = mail_to(sandbox, ADA), mail_to(sandbox, "nameless@example.org")
+    assert mail["subject"] == f"Ports for {in_subject(name)}: “news”"
+    assert len(mail["subject"]) <= MAX_IN_SUBJECT + 20
+    assert other["subject"] == "Ports for you: “news”"
+    assert "Ten stories, dear." in other["html"]
+    assert f"Ten stories, {html.escape(' '.join(name.split()))}." in mail["html"]
+    assert send_of(issue).edition.subject == subject
+
+
+@pytest.mark.django_db
+def test_a_name_that_cannot_be_seen_gives_the_fallback() -> None:
+    merges = {"m1": {"field": "first_name", "fallback": "you"}}
+    recipient = replace(as_recipient(ada()), first_name="\u200b\u202e")
+    assert merge_values(merges, recipient) == {"m1": "you"}
+
+
+def test_braces_in_a_subject_that_was_frozen_without_merge_fields_stay_as_typed() -> None:
+    assert filled_subject("Sets such as {a|b}", {}, {}) == "Sets such as {a|b}"
 
 
 def test_each_recipient_gets_their_own_name_or_the_fallback(

@@ -29,6 +29,15 @@ def mails_to_edda(sandbox: SandboxServer) -> list[dict[str, Any]]:
     return [ledger.contents(mail) for mail in ledger.mails_to("edda@example.org", time.time())]
 
 
+def test_a_test_mail_has_the_fallback_of_a_merge_field_in_its_subject(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    save_content(issue, content(subject="Ports for {first_name|you}"), by="tests")
+    send_test(issue, ["edda@example.org"])
+    (mail,) = mails_to_edda(sandbox)
+    assert mail["subject"] == "[TEST] Ports for you"
+
+
 def test_a_test_mail_is_marked_and_its_links_are_samples(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:

@@ -39,7 +39,7 @@ def test_every_block_has_its_semantic_markup_on_the_page(client: Client) -> None
 def test_a_sponsor_and_its_link_are_labelled(client: Client) -> None:
     publish(sections=sample_issue().sections)
     assert words(open_page(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == [
-        "Sponsor · Boje & Daughters"
+        "Advertisement · Boje & Daughters"
     ]
     assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
@@ -48,6 +48,14 @@ def test_a_sponsor_without_a_title_is_linked_by_its_name(client: Client) -> None
     publish(sections=(*sample_issue("stories").sections, dataclasses.replace(BLOCKS["sponsor"], title="")))
     assert words(open_page(client, ISSUE), "//a[@rel='sponsored']") == ["Boje & Daughters"]
     assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
+
+
+def test_public_pages_show_the_fallback_of_a_merge_field_in_a_preheader(client: Client) -> None:
+    publish(subject="Ports for {first_name|you}", preheader="Ten stories, {first_name|dear reader}.")
+    for path in (ISSUE, FEED):
+        body = client.get(path).content.decode()
+        assert "Ten stories, dear reader." in body
+        assert "{first_name" not in body
 
 
 def test_public_pages_show_the_fallback_of_a_merge_field(client: Client) -> None:

@@ -85,11 +85,13 @@ if (compose) {
   }
 
   function showInbox() {
-    const subject = form.elements.subject.value.trim() || form.elements.title.value.trim();
+    // Merge fields as recipients without a value see them.
+    const shown = (words) => words.replace(/\{[a-z][a-z0-9_]{0,39}\|([^{}|\n]{1,60})\}/g, "$1");
+    const subject = shown(form.elements.subject.value).trim() || form.elements.title.value.trim();
     form.querySelectorAll("[data-inbox=subject]").forEach((each) => { each.textContent = subject; });
-    form.querySelectorAll("[data-inbox=preheader]").forEach((each) => { each.textContent = form.elements.preheader.value; });
+    form.querySelectorAll("[data-inbox=preheader]").forEach((each) => { each.textContent = shown(form.elements.preheader.value); });
     for (const output of form.querySelectorAll("[data-count-of]")) {
-      const length = form.elements[output.dataset.countOf].value.length, most = Number(output.dataset.most);
+      const length = shown(form.elements[output.dataset.countOf].value).length, most = Number(output.dataset.most);
       output.textContent = text("Of", { count: length, most });
       output.classList.toggle("is-over", length > most);
     }
