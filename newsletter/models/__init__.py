@@ -53,6 +53,7 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
+from newsletter.models.issue_template import IssueTemplate
 from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
@@ -60,6 +61,7 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reading import ReadingMeasurement
 from newsletter.models.reasons import Reason
+from newsletter.models.recurring_draft import MOST_LINKS, DraftMade, RecurringDraft
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
 from newsletter.models.report_share import ReportShare
@@ -75,6 +77,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.snippet import Snippet, SnippetVersion
 from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.story_clicks import STORY, WHOLE_MAIL, ClickHour, EditionStory
 from newsletter.models.sunset import SunsetRound
@@ -117,6 +120,7 @@ __all__ = [
     "ISSUE_MACHINE",
     "IS_DELIVERED",
     "MESSAGE_MACHINE",
+    "MOST_LINKS",
     "NEWEST_FIRST",
     "OPEN",
     "OPEN_BATCH_STATES",
@@ -145,6 +149,7 @@ __all__ = [
     "DmarcReport",
     "DmarcRow",
     "DomainCheck",
+    "DraftMade",
     "Edition",
     "EditionIsFrozen",
     "EditionStory",
@@ -168,6 +173,7 @@ __all__ = [
     "Issue",
     "IssueCategory",
     "IssueState",
+    "IssueTemplate",
     "IssueTransition",
     "LeavingCheck",
     "LeftBy",
@@ -186,6 +192,7 @@ __all__ = [
     "ProviderThrottle",
     "ReadingMeasurement",
     "Reason",
+    "RecurringDraft",
     "RecurringSchedule",
     "ReportMail",
     "ReportMailState",
@@ -202,6 +209,8 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "Snippet",
+    "SnippetVersion",
     "SoftBounce",
     "SpamRateAcknowledgement",
     "Story",

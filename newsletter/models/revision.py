@@ -19,6 +19,9 @@ _NOTES = {
     "recurring": gettext_lazy("Created for a recurring schedule"),
     "weekly": gettext_lazy("Composed as the weekly digest"),
     "autosave": gettext_lazy("Autosaved"),
+    "copied": gettext_lazy("Copied from “%(detail)s”"),
+    "like": gettext_lazy("Made like “%(detail)s”"),
+    "template": gettext_lazy("Made from the template “%(detail)s”"),
     "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 
