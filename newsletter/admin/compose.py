@@ -56,13 +56,14 @@ class IssueForm(IssueModelForm):
 
     class Meta:
         model = Issue
-        fields = ("newsletter", "title", "date", "slug", "subject", "preheader")
+        fields = ("newsletter", "title", "number", "date", "slug", "subject", "preheader")
         widgets = {
             "date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
             "slug": forms.TextInput,
         }
         labels = {
             "title": gettext_lazy("Title"),
+            "number": gettext_lazy("Number"),
             "date": gettext_lazy("Date"),
             "slug": gettext_lazy("Slug"),
             "subject": gettext_lazy("Subject"),

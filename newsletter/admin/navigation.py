@@ -23,9 +23,12 @@ from newsletter.models import (
     Edition,
     Event,
     Issue,
+    IssueTemplate,
     Newsletter,
+    RecurringDraft,
     Send,
     SendState,
+    Snippet,
     WebhookEndpoint,
     WebhookMessage,
 )
@@ -118,7 +121,22 @@ CSV_FILES = ("stories_csv", "sources_csv")
 #: The sections in the order of an editor's week. A new page of the admin is one line here.
 SECTIONS = (
     Section(label=_("Overview"), icon="overview", entries=(_page("admin:index", _("Overview")),)),
-    Section(label=_("Issues"), icon="issues", entries=(_list(Issue, _("All issues")),)),
+    Section(
+        label=_("Issues"),
+        icon="issues",
+        entries=(
+            _list(Issue, _("All issues")),
+            _list(IssueTemplate, _("Templates")),
+            _list(Snippet),
+            _list(RecurringDraft),
+            Entry(
+                label=_("Bin"),
+                name="admin:newsletter_issue_bin",
+                may_open=partial(_may_list, Issue),
+                pages=("newsletter_issue_bin",),
+            ),
+        ),
+    ),
     Section(
         label=_("Subscribers"),
         icon="subscribers",

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.admin.sign_up_form import show_sign_up_form
+from newsletter.admin.start import check_pattern
 from newsletter.admin.time_format import from_now
 from newsletter.admin.zone_select import ZoneSelect, zone_choices
 from newsletter.content.fields import field_faults
@@ -77,6 +78,8 @@ class NewsletterForm(NewsletterModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["time_zone"].choices = zone_choices(self.instance.time_zone)  # type: ignore[attr-defined]
+        if "title_pattern" in self.fields:
+            self.fields["title_pattern"].validators.append(check_pattern)
         self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
         if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only view
             self.fields["logo_url"].validators.append(_check_logo)
@@ -202,7 +205,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language", "is_listed")}),
         (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
-        (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
+        (gettext_lazy("Publishing"), {"fields": ("time_zone", "title_pattern", "known_sources")}),
         (
             gettext_lazy("Weekly digest"),
             {"fields": (*WEEKLY_FIELDS, "weekly_digest")},

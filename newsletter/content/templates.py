@@ -23,6 +23,11 @@ def content_of_template(template: IssueTemplate) -> IssueContent:
     return content_from_json(template.content, name=template.name)
 
 
+def empty_content() -> IssueContent:
+    """The content of a template without anything."""
+    return _EMPTY
+
+
 def template_content(content: IssueContent) -> dict[str, object]:
     """`content` as the column of a template: sections, categories and audience."""
     kept = replace(_EMPTY, sections=content.sections, categories=content.categories, audience=content.audience)
