@@ -223,6 +223,7 @@ class ComposeForm(IssueForm):
         if self.instance.pk:
             self._refuse_stale()
         self._settle_slug()
+        self._refuse_taken_number()
         return self.cleaned_data
 
     def _refuse_stale(self) -> None:
@@ -256,6 +257,16 @@ class ComposeForm(IssueForm):
     def _is_stored_in(self, row: Issue) -> bool:
         """Whether the row already holds what was typed, as after a double click on Save."""
         return not self.errors and load_content(row) == with_plain_line_ends(self.content())
+
+    def _refuse_taken_number(self) -> None:
+        newsletter, number = self.cleaned_data.get("newsletter"), self.cleaned_data.get("number")
+        others = Issue.objects.filter(newsletter=newsletter, number=number).exclude(pk=self.instance.pk)
+        if number is not None and others.exists():
+            self.add_error(
+                "number",
+                _("Another issue of %(newsletter)s already has the number %(number)s. Choose a different number.")
+                % {"newsletter": newsletter, "number": number},
+            )
 
     def _settle_slug(self) -> None:
         """Refuse a slug that was typed and is taken; one that is made from the title gets a number."""

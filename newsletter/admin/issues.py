@@ -304,6 +304,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             based_on = None
         by = request.user.get_username()
         save_content(obj, form.content(), by=by, based_on=based_on)
+        autosave.save_number(obj, form)
         page = form.cleaned_data
         drop_unfinished(obj, by=by, page=page["page_key"], continued=page["continued"])
 

@@ -49,7 +49,9 @@ class SnippetForm(SnippetModelForm):
 
     text = markdown_field(
         gettext_lazy("Text"),
-        gettext_lazy("Markdown, as in an issue file, for example “::: callout”, “## Heading” or “### [Title](link)”."),
+        gettext_lazy(
+            "Markdown, as in an issue file, for example “## About {callout}”, “## Heading” or “### [Title](link)”."
+        ),
     )
 
     class Meta:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import LIMITS, slug_from
-from newsletter.content.skeleton import standing_parts
+from newsletter.content.skeleton import recurring_parts
 from newsletter.content.slugs import free_slug
 from newsletter.content.store import ContentError, load_content, save_content
 from newsletter.content.templates import content_of_template
@@ -46,7 +46,7 @@ class Start:
 
 
 def duplicate_issue(issue: Issue, *, by: str) -> Issue:
-    """A draft with everything that `issue` says, in whatever state that is. Raises ContentError."""
+    """A draft with the whole content of `issue`, which may be in any state. Raises ContentError."""
     content = load_content(issue)
     title = _cut(_("Copy of %(title)s") % {"title": content.title})
     start = Start(
@@ -65,7 +65,7 @@ def draft_like_last(newsletter: Newsletter, *, by: str, date: datetime.date | No
             translatable("“{newsletter}” has no issue yet. Start with an empty one.", newsletter=newsletter.name)
         )
     last, *before = map(load_content, newest)
-    content = standing_parts(last, before[0] if before else None)
+    content = recurring_parts(last, before[0] if before else None)
     start = Start(
         content=replace(content, subject=content.title),
         title_pattern=newsletter.title_pattern or "{newsletter}, {date}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind
 
-#: Blocks that belong to the form of a newsletter, whatever stands in them.
+#: Blocks that belong to the form of a newsletter.
 _FORM = (SectionKind.CONTENTS, SectionKind.DIVIDER, SectionKind.BUTTON)
 
 
@@ -16,7 +16,7 @@ def without_stories(content: IssueContent) -> IssueContent:
     return replace(content, sections=tuple(replace(section, stories=()) for section in content.sections))
 
 
-def standing_parts(content: IssueContent, before: IssueContent | None) -> IssueContent:
+def recurring_parts(content: IssueContent, before: IssueContent | None) -> IssueContent:
     """`content` with what comes back: a block or a text stands if the issue before has the same.
 
     Sections keep their headings, sponsors their place and name; contents, dividers and buttons always stand.

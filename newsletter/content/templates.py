@@ -14,7 +14,7 @@ from newsletter.models import IssueTemplate
 
 # What an issue file needs beside its sections; none of it is part of a template.
 _DATE = datetime.date(2000, 1, 1)
-_EMPTY = IssueContent(title="Template", slug="template", date=_DATE, subject="Template")
+_EMPTY = IssueContent(title="template", slug="template", date=_DATE, subject="template")
 _END_OF_FRONT_MATTER = "\n---\n"
 
 

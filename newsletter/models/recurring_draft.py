@@ -60,12 +60,12 @@ class RecurringDraft(models.Model):
         blank=True,
         help_text=_("The section for these stories. Leave empty to use the section of each feed."),
     )
-    next_date = models.DateField(null=True, editable=False, help_text="The day of the next draft.")
-    next_at = models.DateTimeField(null=True, editable=False, help_text="Empty: not planned yet.")
-    last_at = models.DateTimeField(null=True, editable=False, help_text="When the last draft was made.")
-    retry_at = models.DateTimeField(null=True, editable=False, help_text="Set after a failure.")
+    next_date = models.DateField(null=True, editable=False, help_text=_("The day of the next draft."))
+    next_at = models.DateTimeField(null=True, editable=False, help_text=_("Empty: not planned yet."))
+    last_at = models.DateTimeField(null=True, editable=False, help_text=_("When the last draft was made."))
+    retry_at = models.DateTimeField(null=True, editable=False, help_text=_("Set after a failure."))
     problem = models.CharField(
-        max_length=64, blank=True, default="", editable=False, help_text="Code of why the draft could not be made."
+        max_length=64, blank=True, default="", editable=False, help_text=_("Code of why the draft could not be made.")
     )
     problem_values = models.JSONField(default=dict, editable=False)
 
@@ -94,9 +94,9 @@ class DraftMade(models.Model):
     """One draft that was made: a day of a recurring draft has one at most, however often its step runs."""
 
     recurring_draft = models.ForeignKey(RecurringDraft, on_delete=models.CASCADE, related_name="made")
-    date = models.DateField(help_text="In the time zone of the newsletter.")
+    date = models.DateField(help_text=_("In the time zone of the newsletter."))
     issue = models.ForeignKey(Issue, on_delete=models.SET_NULL, null=True, related_name="+")
-    links = models.PositiveSmallIntegerField(default=0, help_text="Links that it took.")
+    links = models.PositiveSmallIntegerField(default=0, help_text=_("Links that it took."))
     made_at = models.DateTimeField()
 
     class Meta:

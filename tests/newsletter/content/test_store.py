@@ -232,7 +232,7 @@ def test_the_tables_have_the_same_section_kinds_as_the_content() -> None:
 
 
 @pytest.mark.any_database
-def test_a_slug_that_was_made_from_the_title_gets_a_number_instead_of_replacing_another_issue(db: None) -> None:
+def test_a_slug_that_was_made_from_the_title_never_replaces_another_issue(db: None) -> None:
     newsletter = make_newsletter()
     first = replace(ISSUE_41, title="Harbour Log", date=datetime.date(2026, 3, 3))
     import_issue(newsletter, ParsedIssue(first, has_derived_slug=True))

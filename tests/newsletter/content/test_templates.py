@@ -43,7 +43,7 @@ def test_a_template_keeps_sections_categories_and_audience_and_nothing_of_one_is
     kept = content_of_template(IssueTemplate(name="Weekly", content=template_content(content())))
     assert kept.sections == content().sections
     assert kept.categories == content().categories
-    assert (kept.title, kept.preheader) == ("Template", "")
+    assert (kept.title, kept.preheader) == ("template", "")
 
 
 def test_a_template_that_cannot_be_read_says_so() -> None:
