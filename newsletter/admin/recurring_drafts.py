@@ -113,4 +113,4 @@ def _made(last: DraftMade) -> str:
     date = date_format(last.date)
     if last.issue is None or last.issue.deleted_at:
         return _("%(date)s: the draft was deleted.") % {"date": date}
-    return format_html('{}: <a href="{}">{}</a>', date, page_url(last.issue, "change"), last.issue.title)
+    return format_html('<a href="{}">{}: {}</a>', page_url(last.issue, "change"), date, last.issue.title)

@@ -20,7 +20,7 @@ from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay, Send, SendCount, SendState
 from newsletter.providers.counts import MailCounts
 from newsletter.reports.provider_counts import ProviderCounts
-from tests.accessibility import across_issues, site
+from tests.accessibility import across_issues, site, starts
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
@@ -226,6 +226,18 @@ def test_the_pages_about_many_issues_have_no_barrier(live_server: Any, editor: C
     pages = across_issues.pages(newsletter)
     steps: dict[str, tuple[str, Step]] = {"growth-cohorts-by-source": (pages["growth-cohorts"], by_source)}
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_pages_that_drafts_start_from_have_no_barrier(
+    live_server: Any, editor: Client, newsletter: Newsletter
+) -> None:
+    def open_the_menu(page: Page) -> None:
+        page.locator(".start-menu > summary").click()
+
+    pages = starts.pages(newsletter)
+    opened = {"overview-menu": (pages["overview-menu"], open_the_menu)}
+    undone = {"start-undo": (pages["start-delete"], submit("Delete draft"))}
+    assert "\n".join(look_at(live_server, editor, pages, {**opened, **undone})) == ""
 
 
 def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
