@@ -28,7 +28,7 @@ from newsletter.sending.recurring import outlook, plan_occurrences
 from newsletter.sending.schedule import lock
 from tests.publications import content, make_issue, make_newsletter, schedule_send, today
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = pytest.mark.django_db
 
 
 def binned(slug: str = "issue-1", *, ago: datetime.timedelta | None = None) -> Issue:

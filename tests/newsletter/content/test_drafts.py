@@ -22,7 +22,7 @@ from newsletter.models import Issue, IssueTemplate, Newsletter
 from newsletter.sending.recurring import plan_occurrences
 from tests.publications import content, make_issue, make_newsletter, start_sending, today
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = pytest.mark.django_db
 
 
 def template_of(newsletter: Newsletter, **fields: str) -> IssueTemplate:

@@ -21,7 +21,7 @@ from newsletter.sending.recurring_drafts import make_recurring_drafts, plan
 from tests.feeds import make_items
 from tests.publications import content, just_now, make_issue, make_newsletter, today
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = pytest.mark.django_db
 
 
 def recurring(**fields: Any) -> RecurringDraft:
