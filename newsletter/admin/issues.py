@@ -54,6 +54,7 @@ from newsletter.admin.pages import (
 from newsletter.admin.time_format import clock_time, from_now
 from newsletter.admin.unfinished import drop_unfinished
 from newsletter.content.bin import is_kept
+from newsletter.content.drafts import next_envelope
 from newsletter.content.snippets import outdated_copies
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
@@ -295,6 +296,13 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         if self.has_change_permission(request, obj):
             made.opened_by = request.user.get_username()
         return made
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """An empty issue has the title, number and date of the next draft, where its newsletter has a title pattern."""
+        newsletters = list(Newsletter.objects.all()[:2])
+        only = newsletters[0] if len(newsletters) == 1 else None
+        found = next_envelope(only) if only and only.title_pattern else {}
+        return {**found, **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
         """Store the content the same way as an import does."""

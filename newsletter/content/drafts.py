@@ -11,6 +11,7 @@ import datetime
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -105,6 +106,14 @@ def make_draft(newsletter: Newsletter, start: Start, *, by: str) -> Issue:
         issue = Issue.objects.create(newsletter=newsletter, slug=slug, title=title, date=date, number=number)
         save_content(issue, content, by=by, note=start.note)
     return issue
+
+
+def next_envelope(newsletter: Newsletter) -> dict[str, Any]:
+    """Title, number and date that the title pattern gives the next draft; nothing is stored."""
+    pattern, date = newsletter.title_pattern, next_date(newsletter)
+    number = next_number(newsletter) if has_number(pattern) else None
+    title = _cut(fill_pattern(pattern, pattern_values(newsletter, date=date, number=number)))
+    return {"title": title, "number": number, "date": date}
 
 
 def next_date(newsletter: Newsletter) -> datetime.date:

@@ -118,6 +118,15 @@ def test_the_title_pattern_of_a_newsletter_is_checked(edda: Client, issue: Issue
     assert make_newsletter().title_pattern == ("" if fault else pattern)
 
 
+def test_an_empty_issue_has_the_next_title_and_number_of_the_pattern(edda: Client) -> None:
+    newsletter = make_newsletter(title_pattern="{newsletter} #{number}")
+    add = admin_url("issue", "add")
+    shown = form_data(edda, add)
+    assert (shown["title"], shown["number"]) == ("Harbour Notes #1", "1")
+    edda.post(add, shown | {"newsletter": str(newsletter.pk)})
+    assert form_data(edda, add)["title"] == "Harbour Notes #2"
+
+
 # --- Templates
 
 
