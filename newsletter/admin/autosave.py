@@ -69,12 +69,19 @@ def store(request: HttpRequest, form: ComposeForm, *, is_manual: bool) -> None:
     changed = save_content(
         issue, form.content(), by=by, based_on=based_on if issue.revision else None, autosave=not is_manual
     )
+    save_number(issue, form)
     page = {name: form.cleaned_data[name] for name in ("page_key", "continued")}
     drop_unfinished(issue, by=by, page=page["page_key"], continued=page["continued"])
     if changed and (is_manual or _starts_a_revision(issue)):
         model_admin = admin.site.get_model_admin(Issue)
         message = model_admin.construct_change_message(request, form, [])  # type: ignore[arg-type]
         model_admin.log_change(request, issue, message)
+
+
+def save_number(issue: Issue, form: ComposeForm) -> None:
+    """The number is part of no revision: it says which issue it is, not what is in it."""
+    if "number" in form.cleaned_data:
+        Issue.objects.filter(pk=issue.pk).update(number=form.cleaned_data["number"])
 
 
 def _saved(issue: Issue) -> dict[str, Any]:

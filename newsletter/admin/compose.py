@@ -22,6 +22,7 @@ from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import FieldName, field_faults, slug_from
 from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
+from newsletter.content.slugs import slug_candidates
 from newsletter.content.store import load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter, Revision, UnfinishedDraft
 
@@ -40,6 +41,9 @@ DETAILS: tuple[FieldName, ...] = ("title", "slug", "subject", "preheader")
 class IssueForm(IssueModelForm):
     """Details and rows of one issue. Once it is valid, `content()` is what the editor wrote."""
 
+    #: Whether the slug was left empty, and so is made from the title.
+    has_derived_slug = False
+
     newsletter = forms.ModelChoiceField(
         Newsletter.objects.order_by("name"), empty_label=None, label=gettext_lazy("Newsletter")
     )
@@ -52,13 +56,14 @@ class IssueForm(IssueModelForm):
 
     class Meta:
         model = Issue
-        fields = ("newsletter", "title", "date", "slug", "subject", "preheader")
+        fields = ("newsletter", "title", "number", "date", "slug", "subject", "preheader")
         widgets = {
             "date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
             "slug": forms.TextInput,
         }
         labels = {
             "title": gettext_lazy("Title"),
+            "number": gettext_lazy("Number"),
             "date": gettext_lazy("Date"),
             "slug": gettext_lazy("Slug"),
             "subject": gettext_lazy("Subject"),
@@ -99,6 +104,7 @@ class IssueForm(IssueModelForm):
 
     def clean(self) -> dict[str, Any]:
         """Check the details by the rules of the content, and the rows."""
+        self.has_derived_slug = not self.cleaned_data.get("slug") and "slug" not in self.errors
         self.cleaned_data["slug"] = self.cleaned_data.get("slug") or self._slug_from_title()
         for name in DETAILS:
             for fault in field_faults(name, self.cleaned_data.get(name) or ""):
@@ -216,7 +222,8 @@ class ComposeForm(IssueForm):
         super().clean()
         if self.instance.pk:
             self._refuse_stale()
-        self._refuse_taken_slug()
+        self._settle_slug()
+        self._refuse_taken_number()
         return self.cleaned_data
 
     def _refuse_stale(self) -> None:
@@ -251,19 +258,35 @@ class ComposeForm(IssueForm):
         """Whether the row already holds what was typed, as after a double click on Save."""
         return not self.errors and load_content(row) == with_plain_line_ends(self.content())
 
-    def _refuse_taken_slug(self) -> None:
+    def _refuse_taken_number(self) -> None:
+        newsletter, number = self.cleaned_data.get("newsletter"), self.cleaned_data.get("number")
+        others = Issue.objects.filter(newsletter=newsletter, number=number).exclude(pk=self.instance.pk)
+        if number is not None and others.exists():
+            self.add_error(
+                "number",
+                _("Another issue of %(newsletter)s already has the number %(number)s. Choose a different number.")
+                % {"newsletter": newsletter, "number": number},
+            )
+
+    def _settle_slug(self) -> None:
+        """Refuse a slug that was typed and is taken; one that is made from the title gets a number."""
         newsletter, slug = self.cleaned_data.get("newsletter"), self.cleaned_data.get("slug")
         if not newsletter or not slug:
             return
         if not self.instance.pk:
             # On a double click on Save, the second request waits here until the first has created the issue.
             Newsletter.objects.select_for_update(of=("self",), no_key=True).get(pk=newsletter.pk)
-        other = Issue.objects.filter(newsletter=newsletter, slug=slug).exclude(pk=self.instance.pk).first()
-        if other and not self.instance.pk and other.is_editable and self._is_stored_in(other):
-            self.instance = other
-        elif other:
-            self.add_error(
-                "slug",
-                _("Another issue of %(newsletter)s already has the slug “%(slug)s”. Choose a different slug.")
-                % {"newsletter": newsletter, "slug": slug},
-            )
+        for candidate in slug_candidates(slug) if self.has_derived_slug else (slug,):
+            self.cleaned_data["slug"] = candidate
+            other = Issue.objects.filter(newsletter=newsletter, slug=candidate).exclude(pk=self.instance.pk).first()
+            if other is None:
+                return
+            if not self.instance.pk and other.is_editable and self._is_stored_in(other):
+                self.instance = other
+                return
+        self.cleaned_data["slug"] = slug
+        self.add_error(
+            "slug",
+            _("Another issue of %(newsletter)s already has the slug “%(slug)s”. Choose a different slug.")
+            % {"newsletter": newsletter, "slug": slug},
+        )

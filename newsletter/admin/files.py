@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -15,12 +16,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 from newsletter.admin.pages import Page, RequiredPermission, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
-from newsletter.content.document import IssueContent
 from newsletter.content.fields import field_faults
 from newsletter.content.formats import MAX_FILE_BYTES, read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, Severity
-from newsletter.content.store import NO_REVISION, ContentError, import_issue, load_content, with_plain_line_ends
+from newsletter.content.store import (
+    NO_REVISION,
+    ContentError,
+    import_issue,
+    issue_of_file,
+    load_content,
+    with_plain_line_ends,
+)
 from newsletter.models import Issue, Newsletter
 
 
@@ -78,9 +85,9 @@ def import_file(request: HttpRequest) -> HttpResponse:
         reading = read_issue(text, (*newsletter.sources(), *sources))
     except IssueFileError as error:
         return _import_page(request, form, problems=error.problems)
-    existing = _existing_draft(newsletter, reading.content)
+    existing = _existing_draft(newsletter, reading)
     if existing and form.cleaned_data["replace"] != existing.revision:
-        changes = difference(load_content(existing), with_plain_line_ends(reading.content))
+        changes = difference(load_content(existing), with_plain_line_ends(replace(reading.content, slug=existing.slug)))
         return _import_page(request, _with_text(form, text), existing=existing, changes=changes)
     # A save after this query is not overwritten, even if there was no row to lock.
     based_on = existing.revision if existing else NO_REVISION
@@ -112,9 +119,9 @@ def export_file(request: HttpRequest, issue: Issue) -> HttpResponse:
     return response
 
 
-def _existing_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
-    """The draft of the same slug whose different content the import would replace."""
-    issue = Issue.objects.filter(newsletter=newsletter, slug=content.slug).first()
+def _existing_draft(newsletter: Newsletter, reading: ParsedIssue) -> Issue | None:
+    """The draft whose different content the import would replace."""
+    issue, content = issue_of_file(newsletter, reading)
     if issue is None or not issue.is_editable or load_content(issue) == with_plain_line_ends(content):
         return None
     return issue

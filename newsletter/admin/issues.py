@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.admin import (
     autosave,
+    bin,
     check,
     control,
     correction,
@@ -35,6 +37,8 @@ from newsletter.admin import (
     report_share,
     revisions,
     schedule,
+    snippets,
+    start,
     test_mails,
     web_version,
 )
@@ -53,6 +57,9 @@ from newsletter.admin.pages import (
 )
 from newsletter.admin.time_format import clock_time, from_now
 from newsletter.admin.unfinished import drop_unfinished
+from newsletter.content.bin import is_kept
+from newsletter.content.drafts import next_envelope
+from newsletter.content.snippets import outdated_copies
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
@@ -84,6 +91,8 @@ PAGES = (
     *revisions.PAGES,
     *web_version.PAGES,
     *correction.PAGES,
+    *start.PAGES,
+    *snippets.PAGES,
 )
 
 #: Not for issues that were published on the web without a send.
@@ -95,7 +104,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
 
     form = ComposeForm
     fields = (
-        *("newsletter", "title", "date", "slug", "subject", "preheader"),
+        *("newsletter", "title", "number", "date", "slug", "subject", "preheader"),
         *("category_names", "based_on", "replace_revision", "page_key", "continued"),
     )
     add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
@@ -123,7 +132,22 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         new = path("autosave/", self.admin_site.admin_view(autosave.autosave_new), name="newsletter_issue_autosave_new")
         pasted = path("pasted/", self.admin_site.admin_view(autosave.read_pasted), name="newsletter_issue_pasted")
         pasting = path("paste/", self.admin_site.admin_view(self.paste_view), name="newsletter_issue_paste")
-        return [importing, pasting, token, new, pasted, *pages, *super().get_urls()]
+        return [importing, pasting, token, new, pasted, *self._start_urls(), *pages, *super().get_urls()]
+
+    def _start_urls(self) -> list[URLPattern]:
+        """The pages that make drafts from something, and those of the bin."""
+        pages: dict[str, Callable[..., HttpResponse]] = {
+            "like-last/": start.like_last,
+            "<int:pk>/duplicate/": start.duplicate,
+            "bin/": bin.show_bin,
+            "bin/<int:pk>/restore/": bin.restore,
+            "bin/<int:pk>/delete/": bin.delete_now,
+        }
+        names = ("like_last", "duplicate", "bin", "bin_restore", "bin_delete")
+        return [
+            path(route, self.admin_site.admin_view(view), name=f"newsletter_issue_{name}")
+            for name, (route, view) in zip(names, pages.items(), strict=True)
+        ]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """The import form; it makes new drafts and changes old ones, so both must be allowed."""
@@ -174,7 +198,16 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Drafts may be deleted, except those that were scheduled or started once: the record of that stays."""
-        return super().has_delete_permission(request, obj) and (obj is None or (obj.is_editable and not _is_kept(obj)))
+        return super().has_delete_permission(request, obj) and (obj is None or not is_kept(obj))
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """One sentence, and the way to the bin: nothing is deleted at once."""
+        issue = self.get_object(request, object_id)
+        if issue is None:
+            raise Http404
+        if not self.has_delete_permission(request, issue):
+            raise PermissionDenied
+        return bin.confirm_move(request, issue)
 
     # The list
 
@@ -184,7 +217,12 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """With a plain title."""
-        return super().changelist_view(request, {"title": _("Issues"), **(extra_context or {})})
+        shown = {"title": _("Issues"), "just_deleted": bin.just_deleted(request)}
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        """With a button to duplicate each, for those who may add issues."""
+        return (*self.list_display, "copy") if self.has_add_permission(request) else self.list_display
 
     @admin.display(description=gettext_lazy("Issue"), ordering="title")
     def name(self, issue: issue_list.ListedIssue) -> str:
@@ -210,6 +248,11 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
     def next_step(self, issue: Issue) -> str:
         """Its next action."""
         return issue_list.action_cell(issue)
+
+    @admin.display(description=gettext_lazy("Duplicate"))
+    def copy(self, issue: Issue) -> str:
+        """A new draft with its content."""
+        return issue_list.duplicate_cell(issue)
 
     # Composing
 
@@ -238,7 +281,10 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             "may_change": may_change,
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
-            "is_kept": issue is not None and self.has_delete_permission(request) and _is_kept(issue),
+            "is_kept": issue is not None and self.has_delete_permission(request) and is_kept(issue),
+            "may_add": self.has_add_permission(request),
+            "snippets": snippets.offered_snippets(issue.newsletter) if issue else [],
+            "outdated": outdated_copies(load_content(issue), issue.newsletter) if issue and is_open else [],
             "occurrence": occurrence_of(issue) if issue and is_approved else None,
             "is_approved": is_approved,
             "tour": tour_of(request, issue) if issue else None,
@@ -253,8 +299,8 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             messages.warning(
                 request,
                 _(
-                    "This issue and its revisions were deleted while you were writing. Your text is still here: choose "
-                    "its newsletter and save it as a new issue."
+                    "This issue was deleted while you were writing. Your text is still here: choose its newsletter and "
+                    "save it as a new issue."
                 ),
             )
         with transaction.atomic():  # an unfinished draft is checked against the issue as it is now
@@ -267,6 +313,13 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             made.opened_by = request.user.get_username()
         return made
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """An empty issue has the title, number and date of the next draft, where its newsletter has a title pattern."""
+        newsletters = list(Newsletter.objects.all()[:2])
+        only = newsletters[0] if len(newsletters) == 1 else None
+        found = next_envelope(only) if only and only.title_pattern else {}
+        return {**found, **super().get_changeform_initial_data(request)}
+
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
         """Store the content the same way as an import does."""
         based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
@@ -275,6 +328,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             based_on = None
         by = request.user.get_username()
         save_content(obj, form.content(), by=by, based_on=based_on)
+        autosave.save_number(obj, form)
         page = form.cleaned_data
         drop_unfinished(obj, by=by, page=page["page_key"], continued=page["continued"])
 
@@ -305,8 +359,3 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
 def show_token(request: HttpRequest) -> HttpResponse:
     """The current CSRF token, for a page that was open for hours."""
     return JsonResponse({"token": get_token(request)})
-
-
-def _is_kept(issue: Issue) -> bool:
-    """Whether something of it must be kept: an edition that was frozen, or a send. Approvals are deleted with it."""
-    return issue.editions.exists() or issue.sends.exists()

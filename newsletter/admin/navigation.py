@@ -24,9 +24,12 @@ from newsletter.models import (
     Edition,
     Event,
     Issue,
+    IssueTemplate,
     Newsletter,
+    RecurringDraft,
     Send,
     SendState,
+    Snippet,
     WebhookEndpoint,
     WebhookMessage,
 )
@@ -122,7 +125,19 @@ SECTIONS = (
     Section(
         label=_("Issues"),
         icon="issues",
-        entries=(_list(Issue, _("All issues")), _list(ArchiveImport, _("Imported archives"))),
+        entries=(
+            _list(Issue, _("All issues")),
+            _list(IssueTemplate, _("Templates")),
+            _list(Snippet),
+            _list(RecurringDraft),
+            _list(ArchiveImport, _("Imported archives")),
+            Entry(
+                label=_("Bin"),
+                name="admin:newsletter_issue_bin",
+                may_open=partial(_may_list, Issue),
+                pages=("newsletter_issue_bin",),
+            ),
+        ),
     ),
     Section(
         label=_("Subscribers"),

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.admin.sign_up_form import show_sign_up_form
+from newsletter.admin.start import check_pattern
 from newsletter.admin.time_format import from_now
 from newsletter.admin.zone_select import ZoneSelect, zone_choices
 from newsletter.content.fields import field_faults
@@ -67,7 +68,9 @@ class NewsletterForm(NewsletterModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["time_zone"].choices = zone_choices(self.instance.time_zone)  # type: ignore[attr-defined]
-        # The admin leaves the field out for those who may only view.
+        # The admin leaves fields out for those who may only view.
+        if "title_pattern" in self.fields:
+            self.fields["title_pattern"].validators.append(check_pattern)
         if "slug" in self.fields and _is_linked_to(self.instance):
             self.fields["slug"].disabled = True  # a posted value is ignored
             self.fields["slug"].help_text = _("The slug can no longer change: links in sent mails contain it.")
@@ -190,7 +193,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language", "is_listed")}),
         (gettext_lazy("Design"), {"fields": ("brand",)}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
-        (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
+        (gettext_lazy("Publishing"), {"fields": ("time_zone", "title_pattern", "known_sources")}),
         (
             gettext_lazy("Weekly digest"),
             {"fields": (*WEEKLY_FIELDS, "weekly_digest")},

@@ -25,7 +25,9 @@ from django.views.decorators.http import require_POST, require_safe
 from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_images
 from newsletter.admin.compose import IssueForm
 from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url
-from newsletter.models import Edition, Issue
+from newsletter.content.document import IssueContent
+from newsletter.content.revisions import UnreadableRevision
+from newsletter.models import Edition, Issue, Newsletter
 from newsletter.providers.base import Message
 from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
 from newsletter.sending.audience import Audience
@@ -194,6 +196,16 @@ def show_unsaved(request: HttpRequest, issue: Issue) -> HttpResponse:
     except RenderingError as error:
         return problem_frame(str(error))
     return mail_frame(rendering, stored, CLIENTS["desktop"], None)
+
+
+def framed_content(newsletter: Newsletter, content: Callable[[], IssueContent]) -> HttpResponse:
+    """A frame with content that belongs to no issue yet, as a desktop shows the mail; or with why there is none."""
+    issue = Issue(newsletter=newsletter, slug="preview")
+    try:
+        rendering = with_content(issue, content()).render()
+    except (RenderingError, UnreadableRevision) as error:
+        return _frame_of_problem(str(error))
+    return _frame(rendering, issue, CLIENTS["desktop"], None)
 
 
 def rendering_of(issue: Issue) -> RenderedIssue | Edition:

@@ -25,6 +25,8 @@ class Point(enum.Enum):
     START_COMMITTED = "start-committed"
     DIGEST_UNCOMMITTED = "digest-uncommitted"
     DIGEST_COMMITTED = "digest-committed"
+    DRAFT_UNCOMMITTED = "draft-uncommitted"
+    DRAFT_COMMITTED = "draft-committed"
     CHUNK_UNCOMMITTED = "chunk-uncommitted"
     CHUNK_COMMITTED = "chunk-committed"
     CLAIM_UNCOMMITTED = "claim-uncommitted"

@@ -86,6 +86,20 @@ def content_of(revision: Revision) -> IssueContent:
         ) from error
 
 
+def content_from_json(stored: Any, *, name: str) -> IssueContent:
+    """Content that `as_json` stored elsewhere, under `name`. Raises UnreadableRevision."""
+    try:
+        return _CONTENT.validate_python(stored)
+    except ValidationError as error:
+        raise UnreadableRevision(
+            translatable(
+                "“{name}” cannot be read by this version of the program: {reason}.",
+                name=name,
+                reason=error.errors()[0]["msg"],
+            )
+        ) from error
+
+
 def latest_revision(issue: Issue) -> Revision | None:
     """The revision of the issue's current content, if it was stored."""
     return Revision.objects.filter(issue=issue, number=F("issue__revision")).first()

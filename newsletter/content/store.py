@@ -14,10 +14,11 @@ from django.utils import timezone
 from newsletter.config.translatable import translatable
 from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.fields import LIMITS, content_faults
+from newsletter.content.fields import content_faults
 from newsletter.content.pictures import note_in_issue
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import close_autosave, keep_autosave, keep_missing_revision, keep_revision
+from newsletter.content.slugs import slug_candidates
 from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsletter, Reason, Section, Story
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,6 @@ class ContentIsUnfit(ContentError):
 
     def __str__(self) -> str:
         return "\n".join(str(fault) for fault in self.faults)
-
-
-class SlugIsTaken(ContentError):
-    """Another issue has the slug that was made from the title of a file."""
 
 
 class StaleRevision(ContentError):
@@ -149,22 +146,43 @@ def import_issue(
     Importing the same file again changes nothing. A file that does not name an audience leaves that of the draft as it
     is: it must not widen it to everybody. `based_on` is the revision that the importer has seen, or
     NO_REVISION if there was no such issue; StaleRevision is raised if that is no longer so. Raises IssueIsClosed if
-    the issue is not a draft and the content differs, and SlugIsTaken if the slug was made from the title and belongs to
-    an issue with another title or date. A ContentError means that nothing has changed.
+    the issue is not a draft and the content differs. A ContentError means that nothing has changed.
     """
-    content = _fit(reading.content)
     with transaction.atomic():
-        issue, created = Issue.objects.get_or_create(
-            newsletter=newsletter, slug=content.slug, defaults={"title": content.title, "date": content.date}
-        )
-        if not created and reading.has_derived_slug:
-            _refuse_other_issue(issue, content)
+        _lock_slugs(newsletter)
+        issue, content = issue_of_file(newsletter, reading)
+        content, created = _fit(content), issue is None
+        if issue is None:
+            issue = Issue.objects.create(
+                newsletter=newsletter, slug=content.slug, title=content.title, date=content.date
+            )
         if not created and not reading.names_audience:
             content = replace(content, audience=load_audience(issue))
         if not created and load_content(issue) == content:
             return IssueImport(issue, ImportOutcome.UNCHANGED)
         save_content(issue, content, by=by, based_on=None if created else based_on, note=note)
     return IssueImport(issue, ImportOutcome.CREATED if created else ImportOutcome.UPDATED)
+
+
+def issue_of_file(newsletter: Newsletter, reading: ParsedIssue) -> tuple[Issue | None, IssueContent]:
+    """The issue that an import of the file changes, None if it makes a new one; and the content with its slug.
+
+    A slug that was made from the title does not tell whether the file is the next revision of an issue: the title and
+    the date must be the same, else the file gets a slug of its own, with a number.
+    """
+    content = reading.content
+    candidates = slug_candidates(content.slug)
+    while True:
+        slug = next(candidates)
+        issue = Issue.objects.filter(newsletter=newsletter, slug=slug).first()
+        is_same = issue is not None and (issue.title, issue.date) == (content.title, content.date)
+        if issue is None or is_same or not reading.has_derived_slug:
+            return issue, replace(content, slug=slug)
+
+
+def _lock_slugs(newsletter: Newsletter) -> None:
+    """Let no other import or form choose a slug until the transaction ends."""
+    Newsletter.objects.select_for_update(of=("self",), no_key=True).get(pk=newsletter.pk)
 
 
 def with_plain_line_ends(content: IssueContent) -> IssueContent:
@@ -225,22 +243,6 @@ def _refuse_unless_editable(row: Issue, based_on: int | None) -> None:
                 title=row.title,
             )
         )
-
-
-def _refuse_other_issue(row: Issue, content: IssueContent) -> None:
-    """A slug that was made from a title does not tell whether a file is the next revision of an issue."""
-    if (row.title, row.date) == (content.title, content.date):
-        return
-    raise SlugIsTaken(
-        translatable(
-            "The slug “{slug}” was made from the title, but the issue “{title}” of {date} has it already. Add a line "
-            "such as `slug: {free}` to the front matter, or `slug: {slug}` to replace that issue.",
-            slug=row.slug,
-            title=row.title,
-            date=row.date.isoformat(),
-            free=f"{row.slug}-{content.date.isoformat()}"[: LIMITS["slug"]],
-        )
-    )
 
 
 def _refuse_taken_slug(row: Issue, slug: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
@@ -49,7 +49,8 @@ def items_to_pick(newsletter: Newsletter) -> list[FeedItem]:
 
 def links_of(newsletter: Newsletter) -> dict[str, str]:
     """The title of the newest issue with each link in the issues of the newsletter, by `link_sha256`."""
-    stories = Story.objects.filter(section__issue__newsletter=newsletter).exclude(url="")
+    in_bin = Q(section__issue__deleted_at__isnull=False)
+    stories = Story.objects.filter(~in_bin, section__issue__newsletter=newsletter).exclude(url="")
     rows = stories.order_by("section__issue__date").values_list("url", "section__issue__title")
     return {link_sha256(url): title for url, title in rows}
 
@@ -98,6 +99,12 @@ def add_stories(issue: Issue, placements: Sequence[StoryPlacement], *, by: str) 
             content = with_stories(load_content(row), placements)
         save_content(row, content, by=by)
     issue.refresh_from_db()
+
+
+def kept_links(newsletter: Newsletter, *, since: datetime.datetime | None, limit: int) -> list[FeedItem]:
+    """The newest links that may become stories, found after `since`; those that an issue has are left out."""
+    offered = items_to_pick(newsletter)
+    return [item for item in offered if since is None or item.found_at > since][:limit]
 
 
 def dismiss_items(newsletter: Newsletter, item_pks: Iterable[int]) -> int:

@@ -67,6 +67,7 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
+from newsletter.models.issue_template import IssueTemplate
 from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
 from newsletter.models.picture import (
     EditionPicture,
@@ -84,6 +85,7 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reading import ReadingMeasurement
 from newsletter.models.reasons import Reason
+from newsletter.models.recurring_draft import MOST_LINKS, DraftMade, RecurringDraft
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
 from newsletter.models.report_share import ReportShare
@@ -99,6 +101,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.snippet import Snippet, SnippetVersion
 from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.story_clicks import STORY, WHOLE_MAIL, ClickHour, EditionStory
 from newsletter.models.sunset import SunsetRound
@@ -157,6 +160,7 @@ __all__ = [
     "IS_DELIVERED",
     "MAX_LINKS",
     "MESSAGE_MACHINE",
+    "MOST_LINKS",
     "NEWEST_FIRST",
     "OPEN",
     "OPEN_BATCH_STATES",
@@ -194,6 +198,7 @@ __all__ = [
     "DmarcReport",
     "DmarcRow",
     "DomainCheck",
+    "DraftMade",
     "Edition",
     "EditionIsFrozen",
     "EditionPicture",
@@ -225,6 +230,7 @@ __all__ = [
     "IssueCategory",
     "IssuePicture",
     "IssueState",
+    "IssueTemplate",
     "IssueTransition",
     "LeavingCheck",
     "LeftBy",
@@ -246,6 +252,7 @@ __all__ = [
     "ProviderThrottle",
     "ReadingMeasurement",
     "Reason",
+    "RecurringDraft",
     "RecurringSchedule",
     "ReportMail",
     "ReportMailState",
@@ -262,6 +269,8 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "Snippet",
+    "SnippetVersion",
     "SoftBounce",
     "SpamRateAcknowledgement",
     "Story",

@@ -46,6 +46,10 @@ ISSUE_MACHINE = StateMachine(
 
 
 class IssueQuerySet(models.QuerySet["Issue"]):
+    def in_bin(self) -> IssueQuerySet:
+        """Those that were deleted and can be restored; for `Issue.with_bin`."""
+        return self.filter(deleted_at__isnull=False)
+
     def with_send(self) -> IssueQuerySet:
         """With the send of each that is not withdrawn, in one further query; `current_send` then needs none.
 
@@ -53,6 +57,20 @@ class IssueQuerySet(models.QuerySet["Issue"]):
         """
         sends = apps.get_model("newsletter", "Send").objects.current().defer("manifest")
         return self.prefetch_related(Prefetch("sends", queryset=sends, to_attr="prefetched_sends"))
+
+
+if TYPE_CHECKING:
+    ManagerOfIssues = models.Manager["Issue"]
+else:
+    ManagerOfIssues = models.Manager.from_queryset(IssueQuerySet)
+
+
+class IssueManager(ManagerOfIssues):
+    """Issues outside the bin, so that no page, send or schedule sees those inside it."""
+
+    def get_queryset(self) -> IssueQuerySet:
+        """Without those in the bin."""
+        return IssueQuerySet(self.model, using=self._db).filter(deleted_at__isnull=True)
 
 
 class Issue(models.Model):
@@ -94,10 +112,21 @@ class Issue(models.Model):
         editable=False,
         help_text=_("The end of the week of which this is the weekly digest. Empty: an ordinary issue."),
     )
+    number = models.PositiveIntegerField(
+        _("number"), null=True, blank=True, help_text=_("Of this issue in its newsletter. Leave empty for none.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(
+        _("deleted at"), null=True, editable=False, help_text=_("When it was moved to the bin. Empty: it was not.")
+    )
+    deleted_by = models.CharField(
+        _("deleted by"), max_length=150, blank=True, default="", db_default="", editable=False
+    )
 
-    objects: ClassVar[IssueQuerySet] = IssueQuerySet.as_manager()  # type: ignore[assignment]
+    #: Without those in the bin. It comes first: Django's admin and related managers use it.
+    objects: ClassVar[IssueQuerySet] = IssueManager()  # type: ignore[assignment]
+    with_bin: ClassVar[IssueQuerySet] = IssueQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         verbose_name = _("issue")
@@ -105,7 +134,13 @@ class Issue(models.Model):
         ordering = ["-date", "-pk"]
         permissions = [("send_issue", "Can schedule, send, pause and cancel issues")]
         constraints = [
-            models.UniqueConstraint(fields=["newsletter", "slug"], name="issue_slug_once_per_newsletter"),
+            # An issue in the bin leaves its slug and its number to others.
+            models.UniqueConstraint(
+                fields=["newsletter", "slug"], condition=Q(deleted_at__isnull=True), name="issue_slug_once"
+            ),
+            models.UniqueConstraint(
+                fields=["newsletter", "number"], condition=Q(deleted_at__isnull=True), name="issue_number_once"
+            ),
             models.UniqueConstraint(fields=["newsletter", "digest_at"], name="issue_one_digest_per_week"),
             models.CheckConstraint(condition=Q(state__in=IssueState.values), name="issue_state_known"),
             # What was approved is what stands there.
@@ -113,6 +148,13 @@ class Issue(models.Model):
                 condition=~Q(state=IssueState.APPROVED) | Q(approved_revision=F("revision")),
                 name="issue_approved_as_it_is",
             ),
+            models.CheckConstraint(
+                condition=Q(deleted_at__isnull=True) | Q(state=IssueState.DRAFT, hold_reason=""),
+                name="issue_in_bin_waits_for_nothing",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="issue_in_bin"),
         ]
 
     def __str__(self) -> str:

@@ -190,6 +190,17 @@ class Newsletter(MailingList):
         db_default=datetime.time(9),
         help_text=gettext_lazy("The time of the weekly digest in the newsletter’s time zone. Default: 09:00."),
     )
+    title_pattern = models.CharField(
+        gettext_lazy("title pattern"),
+        max_length=150,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=gettext_lazy(
+            "The title of new drafts, for example {newsletter} #{number}. Other fields: {date}, {week}, {month}, "
+            "{year}. Leave empty for none."
+        ),
+    )
     known_sources = models.TextField(
         gettext_lazy("known sources"),
         blank=True,

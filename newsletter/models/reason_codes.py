@@ -373,6 +373,14 @@ class Reason(models.TextChoices):
     APPROVED = "approved", _("Approved for the next occurrence of the recurring schedule.")
     APPROVAL_WITHDRAWN = "approval_withdrawn", _("The approval was withdrawn.")
     EDITED = "edited", _("The issue was edited.")
+    BINNED = "binned", _("The issue was moved to the bin.")
+
+    # --- A recurring draft
+    NO_DRAFT_MADE = (
+        "no_draft_made",
+        _("The draft could not be made (%(error)s). The worker's log has the details. It is tried again."),
+    )
+    DRAFT_REFUSED = "draft_refused", _("The draft could not be made. Correct the template; it is tried again.")
 
     # --- A provider event
     NOT_ABOUT_A_MAIL = "not_about_a_mail", _("This kind of event is not used.")

@@ -20,6 +20,7 @@ PROVIDER_SENTENCES: dict[str, str] = {}
 #: Values of columns `by` that are not user names, and how they are shown.
 ACTORS = {
     "import": pgettext_lazy("who did it", "import"),
+    "recurring draft": pgettext_lazy("who did it", "recurring draft"),
     "recurring schedule": pgettext_lazy("who did it", "recurring schedule"),
     "schedule": pgettext_lazy("who did it", "schedule"),
     "weekly digest": pgettext_lazy("who did it", "weekly digest"),

@@ -21,6 +21,9 @@ _NOTES = {
     "weekly": gettext_lazy("Composed as the weekly digest"),
     "autosave": gettext_lazy("Autosaved"),
     "picture": gettext_lazy("Picture changed in the library: %(detail)s"),
+    "copied": gettext_lazy("Copied from “%(detail)s”"),
+    "like": gettext_lazy("Made like “%(detail)s”"),
+    "template": gettext_lazy("Made from the template “%(detail)s”"),
     "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 
 from markupsafe import Markup
@@ -59,6 +60,8 @@ class Words:
     """The label of highlighted text, in themes that show it by colour."""
     quotation: str
     """`{text}` between the quotation marks of the language."""
+    issue_number: str = ""
+    """`No. 48`; empty if the issue has no number, or its title names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +87,11 @@ class ThemeWords:
     note: str = ""
 
 
-def words_for(content: IssueContent, *, date: str = "", day: str = "") -> Words:
-    """The text of a mail in the language that is active now. `date` and `day` are the issue's date in that language."""
+def words_for(content: IssueContent, *, date: str = "", day: str = "", number: int | None = None) -> Words:
+    """The text of a mail in the language that is active now. `date` and `day` are the issue's date in that language.
+
+    `number` is that of the issue in its newsletter.
+    """
     count, minutes = sum(1 for _ in content.stories()), reading_minutes(content)
     story_count = str(translatable_plural("{count} story", "{count} stories", count=count))
     reading_time = str(translatable_plural("{count} min read", "{count} min read", count=minutes))
@@ -114,7 +120,15 @@ def words_for(content: IssueContent, *, date: str = "", day: str = "") -> Words:
         subscribe=str(translatable("Subscribe to {newsletter}")),
         note=str(translatable("Note")),
         quotation=str(translatable("“{text}”")),
+        issue_number=_issue_number(number, content),
     )
+
+
+def _issue_number(number: int | None, content: IssueContent) -> str:
+    if number is None or re.search(rf"(?<!\d){number}(?!\d)", content.title):
+        return ""
+    # As text: a number would be shown with separators.
+    return str(translatable("No. {number}", number=str(number)))
 
 
 def with_theme_words(words: Words, own: ThemeWords, content: IssueContent) -> Words:

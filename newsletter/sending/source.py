@@ -73,11 +73,11 @@ def with_content(issue: Issue, content: IssueContent) -> Source:
         masthead=replace(masthead_of(newsletter), names_list=bool(content.audience.lists)),
         theme=theme_of(newsletter),
         web_url=issue.web_url,
-        words=words_of(newsletter, content),
+        words=words_of(newsletter, content, number=issue.number),
     )
 
 
-def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
+def words_of(newsletter: Newsletter, content: IssueContent, *, number: int | None = None) -> Words:
     """The text of the mail beside its content, in the newsletter's language."""
     with translation.override(newsletter.page_language):
         date, day = (
@@ -85,7 +85,7 @@ def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
             % {"weekday": date_format(content.date, "l"), "date": date_format(content.date, form)}
             for form in ("DATE_FORMAT", "MONTH_DAY_FORMAT")
         )
-        return words_for(content, date=date, day=day)
+        return words_for(content, date=date, day=day, number=number)
 
 
 def masthead_of(newsletter: Newsletter) -> Masthead:

@@ -159,7 +159,7 @@ def editors_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
 @editors_page
 @newsletter_page
 def draft_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    """An issue as its page will look, in the frame of the preview. `?brand=` is one that is not saved, from its page."""
+    """An issue as its page will look, in the frame of the preview; `?brand=` is a brand that is not saved."""
     row = get_object_or_404(Issue.objects.filter(newsletter=newsletter), slug=issue)
     return _preview(request, newsletter, lambda: read_draft(newsletter, row))
 

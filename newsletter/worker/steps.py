@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from newsletter.archive_import.engine import ArchiveImportWorker
 from newsletter.archive_import.wiring import choose_reader, store_picture
+from newsletter.content.bin import empty_bin
 from newsletter.deliverability.check import check_next_domain
 from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
 from newsletter.deliverability.leavers import compare_next_batches
@@ -44,6 +45,7 @@ from newsletter.sending.provider_search import search_provider
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
+from newsletter.sending.recurring_drafts import make_recurring_drafts
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from newsletter.sending.sunset import follow_sunset_policies
 from newsletter.sending.weekly import compose_weekly_digests
@@ -199,6 +201,8 @@ STEPS: tuple[Step, ...] = (
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("make_drafts", Queue.BACKGROUND, 5, make_recurring_drafts),
+    Step("empty_bin", Queue.BACKGROUND, 3600, empty_bin),
     Step("run_bulk_actions", Queue.BACKGROUND, 0, run_bulk_actions),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),

@@ -20,7 +20,7 @@ from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay, Send, SendCount, SendState
 from newsletter.providers.counts import MailCounts
 from newsletter.reports.provider_counts import ProviderCounts
-from tests.accessibility import across_issues, archives, site, web_versions
+from tests.accessibility import across_issues, archives, site, starts, web_versions
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
@@ -270,6 +270,18 @@ def test_web_versions_have_no_barrier(live_server: Any, editor: Client, newslett
         "web-correct-error": (pages["web-correct"], submit("Show changes")),
     }
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_pages_that_drafts_start_from_have_no_barrier(
+    live_server: Any, editor: Client, newsletter: Newsletter
+) -> None:
+    def open_the_menu(page: Page) -> None:
+        page.locator(".start-menu > summary").click()
+
+    pages = starts.pages(newsletter)
+    opened = {"overview-menu": (pages["overview-menu"], open_the_menu)}
+    undone = {"start-undo": (pages["start-delete"], submit("Delete draft"))}
+    assert "\n".join(look_at(live_server, editor, pages, {**opened, **undone})) == ""
 
 
 def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:

@@ -368,7 +368,7 @@ def test_text_typed_into_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a_n
     answer = edda.post(page_of(issue), typed)
     assert answer.status_code == 200
     assert not Issue.objects.exists()
-    assert "This issue and its revisions were deleted while you were writing" in words_on(answer)
+    assert "This issue was deleted while you were writing" in words_on(answer)
 
     page = lxml_html.fromstring(answer.content.decode())
     assert page.xpath("string(//input[@name='preheader']/@value)") == "Typed for an hour"

@@ -14,8 +14,9 @@ from playwright.sync_api import BrowserContext, Dialog, Error, Locator, Page
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.snippets import save_version
 from newsletter.content.store import load_content, save_content
-from newsletter.models import Issue
+from newsletter.models import Issue, Snippet
 from tests.newsletter.admin.pages import page_of
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark, save, sign_in, titles, watched
 from tests.publications import make_issue
@@ -522,3 +523,17 @@ def test_the_page_of_31_stories_keeps_its_budget(live_server: Any, edda: Client)
     assert own == {*SCRIPTS, "paste.js", "compose_pictures.js"}
     folder = PROJECT_ROOT / "newsletter" / "static" / "newsletter" / "admin"
     assert sum((folder / name).stat().st_size for name in SCRIPTS) <= 41_000
+
+
+def test_a_snippet_is_inserted_from_the_menu_and_saved(live_server: Any, edda: Client) -> None:
+    issue = make_issue()
+    snippet = Snippet.objects.create(newsletter=issue.newsletter, name="Imprint")
+    save_version(snippet, "## About {callout}\nWritten on the quay.", by="edda")
+    with browsing(live_server, edda, viewport=DESK) as context:
+        page = context.new_page()
+        page.goto(live_server.url + page_of(issue))
+        page.locator("[data-menu] > summary").click()
+        page.get_by_role("button", name="Imprint").click()
+        page.wait_for_function("document.querySelector('[data-message] span').textContent === '1 row added.'")
+        save(page)
+    assert stored().sections[-1] == SectionContent(kind=SectionKind.CALLOUT, title="About", body="Written on the quay.")

@@ -254,14 +254,19 @@ def test_the_last_drafts_stand_before_the_last_sends(edda: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "buttons"),
-    [("edda", {"Import…", "Add subscriber", "New issue"}), ("will", {"New issue"}), ("sue", set()), ("lou", set())],
+    [
+        ("edda", {"Import…", "Add subscriber", "Empty", "From a template", "Import Markdown…"}),
+        ("will", {"Empty", "From a template", "Import Markdown…"}),
+        ("sue", set()),
+        ("lou", set()),
+    ],
 )
 def test_buttons_are_those_that_the_user_may_use(
     name: str, buttons: set[str], signed_in: Callable[[str], Client]
 ) -> None:
     client = signed_in(name)
     tree = lxml_html.fromstring(client.get(INDEX).content.decode())
-    found = {link.text: link.get("href") for link in tree.xpath("//div[@class='page-head']/p/a")}
+    found = {link.text: link.get("href") for link in tree.xpath("//main//div[contains(@class, 'with-menu')]//a")}
     assert set(found) == buttons
     assert {client.get(url).status_code for url in found.values()} <= {200}
 

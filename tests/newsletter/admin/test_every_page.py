@@ -17,7 +17,17 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
-from newsletter.models import Batch, BatchState, Event, Issue, Newsletter, WebhookEndpoint
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Event,
+    Issue,
+    IssueTemplate,
+    Newsletter,
+    RecurringDraft,
+    Snippet,
+    WebhookEndpoint,
+)
 from newsletter.notifications.endpoints import open_endpoint, send_test
 from newsletter.sending.schedule import schedule_issue
 from subscribers.models import CustomField, Import, Segment, SignupRule, Subscriber, Suppression, Tag, Topic
@@ -27,7 +37,7 @@ from tests.publications import expand_audiences, make_issue, start_sending
 MODELS = list(admin.site._registry)
 #: All other models are written by the system and are read-only in the admin.
 ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
-ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint}
+ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint, IssueTemplate, Snippet, RecurringDraft}
 #: The editors who may open a page, by the permission it needs.
 OPEN_TO: dict[str, set[str]] = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
 OPEN_TO |= {"personal": set(), "share": set()}

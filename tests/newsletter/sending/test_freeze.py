@@ -55,6 +55,17 @@ def test_a_date_is_written_in_words_with_and_without_its_year(issue: Issue, lang
     assert (words.date.lower(), words.day.lower()) == (date.lower(), day.lower())
 
 
+@pytest.mark.parametrize("theme", ["plain", "workbench", "gazette", "letter"])
+def test_the_number_of_the_issue_is_in_the_masthead_unless_the_title_names_it(issue: Issue, theme: str) -> None:
+    Newsletter.objects.update(theme=theme)
+    Issue.objects.update(number=1048)
+    edition = freeze_edition(Issue.objects.select_related("newsletter").get())
+    assert "No. 1048" in edition.html
+    assert "No. 1048" in edition.text
+    save_content(issue, content(title="Harbour Notes #1048"), by="tests")
+    assert "No. 1048" not in freeze_edition(Issue.objects.select_related("newsletter").get()).html
+
+
 def test_freezing_an_unchanged_issue_returns_the_same_edition(issue: Issue) -> None:
     assert freeze_edition(issue).pk == freeze_edition(issue).pk
 

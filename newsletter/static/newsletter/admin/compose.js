@@ -312,6 +312,13 @@ const compose = (() => {
       if (block) block.open = false;
       add(kind, kind === "story" || kind === "section" ? null : current);
     },
+    snippet: (button) => {
+      button.closest("details").open = false;
+      const made = JSON.parse(button.dataset.snippet).map((each) => make(each.kind, each));
+      const after = current && isStory(made[0]) ? current : current && block(current).at(-1);
+      insert(made, after, () => counted("Pasted", made.length), true);
+      open(made[0]);
+    },
     below: (button) => add("story", rowOf(button)),
     remove: (button) => remove([rowOf(button)]),
     section: (button) => sectionMenu(button, rowOf(button) ? [rowOf(button)] : selected().filter(isStory)),
