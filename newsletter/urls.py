@@ -7,6 +7,8 @@ from newsletter.admin.best_times import show_best_times
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
+from newsletter.admin.inbox import add_to_issue, show_inbox, show_rows
+from newsletter.admin.inbox_save import edit_link, manifest, save_page, save_tools
 from newsletter.admin.sending_switch import show_sending_switch
 from newsletter.admin.stories import show_sources_csv, show_stories, show_stories_csv
 
@@ -22,6 +24,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/stories/stories.csv", admin.site.admin_view(show_stories_csv), name="stories_csv"),
     path("admin/stories/sources.csv", admin.site.admin_view(show_sources_csv), name="sources_csv"),
     path("admin/best-times/", admin.site.admin_view(show_best_times), name="best_times"),
+    path("admin/inbox/", admin.site.admin_view(show_inbox), name="inbox"),
+    path("admin/inbox/add/", admin.site.admin_view(add_to_issue), name="inbox_add"),
+    path("admin/inbox/rows/", admin.site.admin_view(show_rows), name="inbox_rows"),
+    path("admin/inbox/save/", admin.site.admin_view(save_page), name="inbox_save"),
+    path("admin/inbox/tools/", admin.site.admin_view(save_tools), name="inbox_tools"),
+    path("admin/inbox/manifest/", admin.site.admin_view(manifest), name="inbox_manifest"),
+    path("admin/inbox/<int:pk>/", admin.site.admin_view(edit_link), name="inbox_link"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

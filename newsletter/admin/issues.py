@@ -23,6 +23,7 @@ from newsletter.admin import (
     editions,
     files,
     gather,
+    inbox,
     issue_list,
     paste,
     preview,
@@ -226,6 +227,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             "is_kept": issue is not None and self.has_delete_permission(request) and _is_kept(issue),
             "occurrence": occurrence_of(issue) if issue and is_approved else None,
             "is_approved": is_approved,
+            **(inbox.for_issue(issue) if issue else {}),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

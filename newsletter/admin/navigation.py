@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.admin import deliverability, growth
+from newsletter.admin import deliverability, growth, inbox
 from newsletter.models import (
     Batch,
     Delivery,
@@ -112,6 +112,11 @@ def _everyone(request: HttpRequest) -> bool:
     return True
 
 
+def _inbox() -> Entry:
+    """The saved links, for those who see issues."""
+    return Entry(label=_("Inbox"), name="inbox", may_open=inbox.may_see, pages=("inbox",))
+
+
 #: Of the stories.
 CSV_FILES = ("stories_csv", "sources_csv")
 
@@ -119,6 +124,7 @@ CSV_FILES = ("stories_csv", "sources_csv")
 SECTIONS = (
     Section(label=_("Overview"), icon="overview", entries=(_page("admin:index", _("Overview")),)),
     Section(label=_("Issues"), icon="issues", entries=(_list(Issue, _("All issues")),)),
+    Section(label=_("Inbox"), icon="inbox", entries=(_inbox(),)),
     Section(
         label=_("Subscribers"),
         icon="subscribers",

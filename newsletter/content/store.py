@@ -15,8 +15,10 @@ from newsletter.config.translatable import translatable
 from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, content_faults
+from newsletter.content.links import link_sha256
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import close_autosave, keep_autosave, keep_missing_revision, keep_revision
+from newsletter.content.used_links import follow_draft
 from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsletter, Reason, Section, Story
 
 log = logging.getLogger(__name__)
@@ -267,10 +269,19 @@ def _replace(row: Issue, content: IssueContent) -> None:
         for position, section in enumerate(content.sections, start=1)
     )
     Story.objects.bulk_create(
-        Story(section=row_of, position=position, title=story.title, url=story.url, source=story.source, body=story.body)
+        Story(
+            section=row_of,
+            position=position,
+            title=story.title,
+            url=story.url,
+            source=story.source,
+            body=story.body,
+            page_sha256=link_sha256(story.url) if story.url else "",
+        )
         for row_of, section in zip(sections, content.sections, strict=True)
         for position, story in enumerate(section.stories, start=1)
     )
+    follow_draft(row, [story.url for story in content.stories() if story.url])
     _file_under(row, content.categories)
     store_audience(row, content.audience)
 

@@ -40,7 +40,7 @@ from newsletter.models.engagement import (
 )
 from newsletter.models.event import EVENT_MACHINE, NEWEST_FIRST, Event, EventState
 from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
-from newsletter.models.feed import Feed, FeedItem, FeedItemState
+from newsletter.models.feed import Feed
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
     ISSUE_MACHINE,
@@ -65,6 +65,18 @@ from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, Repor
 from newsletter.models.report_share import ReportShare
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
+from newsletter.models.saved_link import (
+    OPEN_LINKS,
+    SAVED_LINK_MACHINE,
+    LinkTag,
+    LinkToken,
+    LinkWay,
+    MetadataState,
+    SavedLink,
+    SavedLinkState,
+    Sighting,
+    TaggedLink,
+)
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
 from newsletter.models.send_count import CountScope, SendCount
 from newsletter.models.sending_switch import (
@@ -120,8 +132,10 @@ __all__ = [
     "NEWEST_FIRST",
     "OPEN",
     "OPEN_BATCH_STATES",
+    "OPEN_LINKS",
     "OTHER_LINK",
     "REPORT_MAIL_MACHINE",
+    "SAVED_LINK_MACHINE",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -160,8 +174,6 @@ __all__ = [
     "EventTally",
     "EventType",
     "Feed",
-    "FeedItem",
-    "FeedItemState",
     "Hit",
     "HitMethod",
     "InvalidTransition",
@@ -173,8 +185,12 @@ __all__ = [
     "LeftBy",
     "LinkCheck",
     "LinkState",
+    "LinkTag",
+    "LinkToken",
+    "LinkWay",
     "MailAfterLeaving",
     "MessageState",
+    "MetadataState",
     "Newsletter",
     "Occurrence",
     "PostmasterDay",
@@ -194,6 +210,8 @@ __all__ = [
     "RestoreSource",
     "Revision",
     "RevisionIsImmutable",
+    "SavedLink",
+    "SavedLinkState",
     "SearchResult",
     "Section",
     "Send",
@@ -202,6 +220,7 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "Sighting",
     "SoftBounce",
     "SpamRateAcknowledgement",
     "Story",
@@ -209,6 +228,7 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "TaggedLink",
     "UnfinishedDraft",
     "Verdict",
     "WarmUpPlan",

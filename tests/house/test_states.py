@@ -17,6 +17,7 @@ from newsletter.models import (
     ISSUE_MACHINE,
     MESSAGE_MACHINE,
     REPORT_MAIL_MACHINE,
+    SAVED_LINK_MACHINE,
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
@@ -50,6 +51,7 @@ MACHINES = {
     "webhook message": MESSAGE_MACHINE,
     "mail with a DMARC report": REPORT_MAIL_MACHINE,
     "sending switch": SWITCH_MACHINE,
+    "saved link": SAVED_LINK_MACHINE,
 }
 
 #: Where states may be written otherwise, with the reason.
@@ -64,7 +66,6 @@ ALLOWED = {
     "subscribers/imports/chunk.py": "raw SQL takes its states from the table; `initial_states` allows new ones",
     "subscribers/directory/add.py": "subscriptions are made as active; `initial_states` allows it",
     "subscribers/imports/rows.py": "the state that a row has in the other tool; not a column of ours",
-    "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
     "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",
 }
