@@ -22,6 +22,8 @@ MOST_COUNTED = 1_000
 MAX_SEARCH, SEARCHED = 100, 5_000
 #: The share of common words from which two titles are similar.
 SIMILAR = 0.6
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 _WORD = re.compile(r"\w+")
 
 
@@ -87,27 +89,25 @@ def page_of_links(newsletter: Newsletter, query: LinkQuery) -> LinkPage:
 def _after(rows: QuerySet[SavedLink], order: LinkOrder, after: str) -> QuerySet[SavedLink]:
     if not after:
         return rows
-    try:
-        value, _, pk_text = after.rpartition("-")
-        pk = int(pk_text)
-        match order:
-            case LinkOrder.TIMES:
-                return rows.filter(Q(times__lt=int(value)) | Q(times=int(value), pk__lt=pk))
-            case LinkOrder.EXPIRY:
-                at = datetime.datetime.fromtimestamp(int(value) / 1_000_000, datetime.UTC)
-                return rows.filter(Q(expires_at__gt=at) | Q(expires_at=at, pk__gt=pk))
+    place = _PLACE.fullmatch(after)
+    if place is None:
+        raise WrongCursor(after)
+    value, pk = int(place[1]), int(place[2])
+    if order is LinkOrder.TIMES:
+        return rows.filter(Q(times__lt=value) | Q(times=value, pk__lt=pk))
+    if order is LinkOrder.NEWEST:
         return rows.filter(pk__lt=pk)
-    except (ValueError, OverflowError, OSError) as error:
+    try:
+        at = _EPOCH + datetime.timedelta(microseconds=value)
+    except OverflowError as error:
         raise WrongCursor(after) from error
+    return rows.filter(Q(expires_at__gt=at) | Q(expires_at=at, pk__gt=pk))
 
 
 def _cursor(link: SavedLink, order: LinkOrder) -> str:
-    if order is LinkOrder.NEWEST:
-        return f"0-{link.pk}"
-    if order is LinkOrder.TIMES:
-        return f"{link.times}-{link.pk}"
-    since_epoch = link.expires_at - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return f"{since_epoch // datetime.timedelta(microseconds=1)}-{link.pk}"
+    if order is LinkOrder.EXPIRY:
+        return f"{(link.expires_at - _EPOCH) // datetime.timedelta(microseconds=1)}-{link.pk}"
+    return f"{link.times}-{link.pk}"
 
 
 def count_open(newsletter: Newsletter) -> dict[SavedLinkState, int]:

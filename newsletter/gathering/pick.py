@@ -24,6 +24,8 @@ from newsletter.models import (
     SavedLinkState,
 )
 
+_NOT_KEPT = (SavedLinkState.NEW, SavedLinkState.DISMISSED, SavedLinkState.EXPIRED)
+
 #: The heading of the section for stories in an issue without sections.
 FIRST_SECTION = gettext_lazy("Stories")
 
@@ -89,15 +91,12 @@ def _remove_stories(issue: Issue, urls: Sequence[str], *, by: str) -> None:
 
 def keep_links(newsletter: Newsletter, link_pks: Iterable[int]) -> int:
     """Keep these links, also those that were dropped or have expired; the number of those that were moved."""
-    return _decide(newsletter, link_pks, SavedLinkState.KEPT, (*_WAITING, *_PUT_AWAY))
+    return _decide(newsletter, link_pks, SavedLinkState.KEPT, _NOT_KEPT)
 
 
 def drop_links(newsletter: Newsletter, link_pks: Iterable[int]) -> int:
     """Drop these links; the number of those that were new or kept."""
     return _decide(newsletter, link_pks, SavedLinkState.DISMISSED, OPEN_LINKS)
-
-
-_WAITING, _PUT_AWAY = (SavedLinkState.NEW,), (SavedLinkState.DISMISSED, SavedLinkState.EXPIRED)
 
 
 def _decide(newsletter: Newsletter, link_pks: Iterable[int], state: str, only_from: Sequence[str]) -> int:
