@@ -91,7 +91,7 @@ def _shown(link: SavedLink, ran: EarlierStory | None, target: Issue | None, cont
 
 def _how(link: SavedLink) -> str:
     if link.way == LinkWay.FEED:
-        return ngettext("%(count)s feed", "%(count)s feeds", link.times) % {"count": link.times}
+        return _("%(count)s feeds") % {"count": link.times} if link.times > 1 else str(LinkWay.FEED.label)
     by = _("saved by %(name)s") % {"name": link.saved_by} if link.saved_by else ""
     return by if link.way == LinkWay.FORM else ", ".join(filter(None, (by, str(LinkWay(link.way).label))))
 

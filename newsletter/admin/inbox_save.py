@@ -147,10 +147,8 @@ def save_tools(request: HttpRequest) -> HttpResponse:
         "api_url": request.build_absolute_uri(reverse("save-link")),
         "inbox_url": inbox_url(newsletter) if newsletter else "",
     }
-    answer = TemplateResponse(request, "admin/newsletter/inbox/tools.html", context)
-    if secret:
-        answer["Cache-Control"] = "no-store"
-    return answer
+    # The admin lets no browser store its pages, so that the token is on this one only.
+    return TemplateResponse(request, "admin/newsletter/inbox/tools.html", context)
 
 
 def _bookmarklet(address: str, newsletter: int) -> str:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from newsletter.gathering import metadata
 from newsletter.gathering.metadata import RETRIES, fetch_next_link, problem_of_link, try_again
+from newsletter.gathering.page import story_from_link
 from newsletter.gathering.saving import NewLink, save_links
 from newsletter.models import LinkWay, SavedLink
 from newsletter.outbound import FetchPolicy
@@ -88,7 +89,7 @@ def test_a_link_is_fetched_by_one_worker_at_a_time(site: Publisher, monkeypatch:
     site.pages["/3"] = PAGE
     save(f"{site.url}/3")
     others: list[bool] = []
-    read = metadata.story_from_link
+    read = story_from_link
 
     def read_slowly(url: str, policy: FetchPolicy) -> object:
         others.append(fetch_next_link())

@@ -24,6 +24,8 @@ from newsletter.models import Feed, LinkWay, MetadataState, Newsletter, SavedLin
 from tests.feeds import make_links
 from tests.publications import make_newsletter
 
+QUAY = "https://quay.example/"
+
 
 def save(*urls: str, by: str = "will", **more: object) -> list[bool]:
     """Whether each is new."""
@@ -35,14 +37,8 @@ def save(*urls: str, by: str = "will", **more: object) -> list[bool]:
     ("text", "links"),
     [
         (" https://quay.example/1 ", [("https://quay.example/1", "")]),
-        (
-            "https://quay.example/1\nhttps://quay.example/2",
-            [("https://quay.example/1", ""), ("https://quay.example/2", "")],
-        ),
-        (
-            "https://quay.example/1 https://quay.example/2",
-            [("https://quay.example/1", ""), ("https://quay.example/2", "")],
-        ),
+        (f"{QUAY}1\n{QUAY}2", [(f"{QUAY}1", ""), (f"{QUAY}2", "")]),
+        (f"{QUAY}1 {QUAY}2", [(f"{QUAY}1", ""), (f"{QUAY}2", "")]),
         ("- [Quay 1](https://quay.example/1)", [("https://quay.example/1", "Quay 1")]),
         ("Quay 1 – https://quay.example/1", [("https://quay.example/1", "Quay 1")]),
         ("Look at this (https://quay.example/1), it is tall.", [("https://quay.example/1", "")]),
