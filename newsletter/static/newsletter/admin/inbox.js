@@ -1,249 +1,207 @@
-// The inbox with the keyboard, by dragging, and without loading the page anew after each decision. Without this script
-// every button submits its form.
+// The inbox by keyboard and by dragging, without loading the page anew. Without this script every button submits a form.
 "use strict";
 
-const form = document.querySelector("[data-links]");
-const list = form?.querySelector("[data-list]");
-const status = document.querySelector("[data-status]");
-const undoForm = document.querySelector("[data-undo]");
-const dialog = document.querySelector("[data-dialog]");
-const single = document.querySelector("[data-single]");
-let last = null; // what can be undone: the answer's data, and the rows with the places that they had
-let busy = false;
+const one = (selector, within = document) => within.querySelector(selector);
+const form = one("[data-links]");
+const list = form && one("[data-list]", form);
+const status = one("[data-status]");
+const undoForm = one("[data-undo]");
+const dialog = one("[data-dialog]");
+const section = dialog && one("[name=new_section]", dialog);
+const single = one("[data-single]");
+let last = null; // What can be undone, and the rows with the ones that followed them.
 let current = null;
+let dragged = null;
+let busy = false;
 
 const rows = () => [...list.children];
-const titleOf = (row) => row?.querySelector("h2 a");
-const boxOf = (row) => row.querySelector("[name=link]");
-const chosen = () => rows().filter((row) => boxOf(row)?.checked);
-const keysOf = (some) => some.map((row) => row.dataset.link);
+const titleOf = (row) => one("h2 a", row);
+const boxOf = (row) => one("[name=link]", row);
+const chosen = () => rows().filter((row) => boxOf(row).checked);
+const rowOf = (node) => node.closest("[data-list] > li");
+const focus = (row) => (row ? titleOf(row) : one("[data-single]")).focus();
 
-function tell(sentence, isError = false) {
+function tell(sentence, isError) {
   status.hidden = false;
   status.classList.toggle("is-error", isError);
   status.firstElementChild.textContent = sentence;
 }
 
-async function post(url, name, value, links) {
+// Sends a decision; `done` changes the page if the server made it.
+async function send(url, name, value, links, done) {
+  if (busy || !links.length) return;
+  busy = true;
   const body = new URLSearchParams([[name, value], ...links.map((key) => ["link", key])]);
   body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
-  const section = dialog?.querySelector("[name=new_section]");
-  if (name === "to" && value.endsWith(":") && section) body.set("new_section", section.value);
-  const headers = { Accept: "application/json" };
-  const answer = await fetch(url, { method: "POST", body, headers, credentials: "same-origin", redirect: "error" });
-  if (!answer.ok) throw new Error(String(answer.status));
-  return answer.json();
-}
-
-// Sends a decision about rows; on success they leave the list, and the next row gets the focus.
-async function decide(name, value, some, url = location.href) {
-  if (busy || !some.length) return;
-  busy = true;
+  if (name === "to") body.set("new_section", section?.value || "");
   try {
-    const answer = await post(url, name, value, keysOf(some));
-    show(answer);
-    if (answer.is_error) return;
-    const after = rows().slice(rows().indexOf(some.at(-1)) + 1).find((row) => !some.includes(row));
-    const before = rows().findLast((row) => !some.includes(row));
-    last = { undo: answer.undo, rows: some.map((row) => [row, row.nextElementSibling]) };
-    for (const row of some) { if (boxOf(row)) boxOf(row).checked = false; row.remove(); }
-    if (name === "to" && dialog) remember(value);
-    focus(after || before);
-  } catch {
-    tell(form.dataset.textFailed, true);
-  } finally {
-    busy = false;
-    refresh();
-  }
-}
-
-function show(answer) {
-  tell(answer.sentence, answer.is_error);
-  for (const [state, count] of Object.entries(answer.counts)) {
-    for (const place of document.querySelectorAll(`[data-count="${state}"]`)) place.textContent = count;
-  }
-  for (const place of document.querySelectorAll("[data-to]")) {
-    const stories = answer.targets[place.dataset.to];
-    if (stories) place.querySelector("[data-stories]").textContent = stories;
-  }
-}
-
-async function undo() {
-  if (busy) return;
-  if (!last?.undo) { if (!undoForm.hidden) undoForm.requestSubmit(undoForm.querySelector("button")); return; }
-  busy = true;
-  try {
-    const answer = await post(location.href, "undo", last.undo.state, last.undo.links.map(String));
-    show(answer);
-    if (!answer.is_error) {
-      for (const [row, next] of last.rows.reverse()) list.insertBefore(row, next?.isConnected ? next : null);
-      focus(last.rows[0][0]);
-      last = null;
+    const reply = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" }, redirect: "error" });
+    const answer = await reply.json(); // Errors have no JSON.
+    tell(answer.sentence, answer.is_error);
+    for (const place of document.querySelectorAll("[data-count]")) place.textContent = answer.counts[place.dataset.count];
+    for (const place of document.querySelectorAll("[data-to]")) {
+      one("[data-stories]", place).textContent = answer.targets[place.dataset.to] ?? "";
     }
+    if (!answer.is_error) done(answer);
   } catch {
     tell(form.dataset.textFailed, true);
-  } finally {
-    busy = false;
-    refresh();
   }
+  busy = false;
+  refresh();
 }
 
-function focus(row) {
-  if (row) titleOf(row).focus();
-  else document.querySelector("[data-empty]").scrollIntoView({ block: "nearest" });
+// Rows that were decided about leave the list, and the next one gets the focus.
+function decide(name, value, some, url = location.href) {
+  send(url, name, value, some.map((row) => row.dataset.link), (answer) => {
+    const left = (row) => !some.includes(row);
+    const next = rows().slice(rows().indexOf(some.at(-1))).find(left) || rows().findLast(left);
+    last = { ...answer.undo, rows: some.map((row) => [row, row.nextElementSibling]) };
+    for (const row of some) { boxOf(row).checked = false; row.remove(); }
+    focus(next);
+  });
+}
+
+function undo() {
+  if (!last) return undoForm.hidden || undoForm.requestSubmit(one("button", undoForm));
+  return send(location.href, "undo", last.state, last.links, () => {
+    for (const [row, next] of last.rows.toReversed()) list.insertBefore(row, next?.isConnected ? next : null);
+    focus(last.rows[0][0]);
+    last = null;
+  });
 }
 
 function refresh() {
   const some = chosen();
   for (const row of rows()) row.classList.toggle("chosen", some.includes(row));
-  const bar = form.querySelector(".selection");
-  if (bar) bar.hidden = !some.length;
-  const count = form.querySelector("[data-selected]");
-  if (count) count.textContent = form.dataset.textCount.replace("{count}", some.length);
-  undoForm.hidden = !last?.undo && !undoForm.querySelector("[name=link]");
-  document.querySelector("[data-empty]").hidden = rows().length > 0;
+  const bar = one(".selection");
+  if (bar) {
+    bar.hidden = !some.length;
+    one("b", bar).textContent = form.dataset.textCount.replace("{count}", some.length);
+  }
+  undoForm.hidden = !last && !one("[name=link]", undoForm);
+  one("[data-empty]").hidden = rows().length > 0;
 }
 
 // The keys of the current link are on its buttons.
-function mark(row) {
-  if (row === current) return;
+list?.addEventListener("focusin", ({ target }) => {
   for (const key of list.querySelectorAll("kbd")) key.remove();
-  current = row;
-  if (!row || !single.checked) return;
+  current = rowOf(target);
+  if (!single.checked) return;
   for (const [name, key] of [["keep", "e"], ["drop", "x"], ["add", "a"]]) {
-    const label = document.createElement("kbd");
-    label.textContent = key;
-    label.setAttribute("aria-hidden", "true");
-    row.querySelector(`.link-buttons [name=${name}]`)?.append(label);
+    const label = Object.assign(document.createElement("kbd"), { textContent: key, ariaHidden: "true" });
+    one(`.link-buttons [name=${name}]`, current)?.append(label);
   }
-}
+});
 
-// Where links go
-
-function openDialog(some) {
-  if (!dialog || !some.length) return;
-  dialog.links = some;
+function choose(some) {
+  dialog.some = some;
+  section && (section.value = "");
   dialog.showModal();
-  dialog.querySelector("[name=to]")?.focus();
-}
-
-function remember(value) {
-  const button = [...dialog.querySelectorAll(".targets [name=to]")].find((each) => each.value === value);
-  if (button) button.closest("ul").prepend(button.closest("li"));
+  one("[name=to]", dialog)?.focus();
 }
 
 dialog?.addEventListener("click", (event) => {
-  if (event.target.closest("[data-close]")) { dialog.close(); return; }
-  const button = event.target.closest("[name=to]");
+  const button = event.target.closest("button");
   if (!button) return;
   event.preventDefault();
-  const section = dialog.querySelector("[name=new_section]");
-  if (button.closest(".new-section") && !section.value.trim()) { section.focus(); return; }
+  if (button.closest(".new-section") && !section.value.trim()) return section.focus();
   dialog.close();
-  decide("to", button.value, dialog.links, form.dataset.add);
-  if (!button.closest(".new-section")) section.value = "";
+  if (button.name !== "to") return;
+  // The last choice comes first.
+  button.closest(".targets")?.prepend(button.parentElement);
+  decide("to", button.value, dialog.some, form.dataset.add);
 });
 
 form?.addEventListener("click", (event) => {
   const button = event.target.closest("button[name]");
-  const name = button?.name;
-  if (!["keep", "drop", "add"].includes(name)) return;
+  if (!["keep", "drop", "add"].includes(button?.name)) return;
   event.preventDefault();
-  const some = button.value === "selected" ? chosen() : [button.closest("li")];
-  if (name === "add") openDialog(some);
-  else decide(name, "selected", some);
+  act(button.name, button.value === "selected" ? chosen() : [rowOf(button)]);
 });
 form?.addEventListener("change", refresh);
 form?.addEventListener("reset", () => setTimeout(refresh));
-list?.addEventListener("focusin", (event) => mark(event.target.closest("li")));
-undoForm?.addEventListener("submit", (event) => { if (last?.undo) { event.preventDefault(); undo(); } });
+undoForm?.addEventListener("submit", (event) => { if (last) { event.preventDefault(); undo(); } });
 
-// Keys
+function act(name, some) {
+  if (!some.length || !one(`[name=${name}]`, some[0])) return;
+  if (name === "add") choose(some);
+  else decide(name, "selected", some);
+}
 
-function step(by, extend) {
+function step(by, selects) {
   const all = rows();
-  const at = all.indexOf(current?.isConnected ? current : null);
-  const row = all[Math.max(0, Math.min(all.length - 1, at + by))];
-  if (!row) return;
-  if (extend && at >= 0) { boxOf(all[at]).checked = boxOf(row).checked = true; refresh(); }
-  focus(row);
+  const at = all.indexOf(current);
+  const row = all[Math.max(0, at + by)] || all.at(-1);
+  if (selects && at >= 0) boxOf(all[at]).checked = boxOf(row).checked = true;
+  refresh();
+  if (row) focus(row);
 }
 
 document.addEventListener("keydown", (event) => {
-  const at = event.target;
-  const types = at.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
-  if (!list || types || dialog?.open || event.ctrlKey || event.metaKey || event.altKey || !single.checked) return;
-  const row = at.closest("[data-list] > li");
-  const some = chosen().length ? chosen() : row ? [row] : [];
-  const has = (name) => some.length && some[0].querySelector(`[name=${name}]`);
-  const acts = {
-    j: () => step(1, false), J: () => step(1, true), k: () => step(-1, false), K: () => step(-1, true),
-    e: () => has("keep") && decide("keep", "selected", some),
-    x: () => has("drop") && decide("drop", "selected", some),
-    a: () => has("add") && openDialog(some),
-    t: () => row?.querySelector("[data-edit]")?.click(),
+  const types = event.target.closest("input:not([type=checkbox]), textarea, select");
+  if (!form || types || dialog?.open || event.ctrlKey || event.metaKey || event.altKey || !single.checked) return;
+  const row = rowOf(event.target);
+  const some = chosen().length ? chosen() : [row].filter(Boolean);
+  const keys = {
+    j: () => step(1, event.shiftKey), k: () => step(-1, event.shiftKey),
+    e: () => act("keep", some), x: () => act("drop", some), a: () => act("add", some),
+    t: () => row && one("[data-edit]", row).click(),
     z: undo,
-    " ": row && at.matches("h2 a") ? () => { boxOf(row).checked = !boxOf(row).checked; refresh(); } : null,
   };
-  if (!acts[event.key]) return;
+  if (row && event.target === titleOf(row)) keys[" "] = () => { boxOf(row).checked = !boxOf(row).checked; refresh(); };
+  const run = keys[event.key.toLowerCase()];
+  if (!run) return;
   event.preventDefault();
-  acts[event.key]();
+  run();
 });
 
-// Dragging: a drop is one request, as a choice in the dialog is.
-
+// A drop on a section is one request, as a choice in the dialog is.
 list?.addEventListener("dragstart", (event) => {
-  const row = event.target.closest("li");
-  if (!row) return;
-  list.dragged = chosen().includes(row) ? chosen() : [row];
+  const row = rowOf(event.target);
+  dragged = chosen().includes(row) ? chosen() : [row];
   event.dataTransfer.setData("text/plain", titleOf(row).textContent);
-  event.dataTransfer.effectAllowed = "copy";
 });
 for (const place of document.querySelectorAll("[data-to]")) {
-  const leave = () => { place.classList.remove("over"); place.querySelector("i")?.remove(); };
+  const hint = one("i", place);
+  const over = (is) => { place.classList.toggle("over", is); hint.hidden = !is; };
   place.addEventListener("dragover", (event) => {
-    if (!list?.dragged) return;
+    if (!dragged) return;
     event.preventDefault();
-    if (place.classList.contains("over")) return;
-    place.classList.add("over");
-    const hint = document.createElement("i");
-    hint.textContent = document.querySelector(".drops").dataset.textRelease.replace("{title}", titleOf(list.dragged[0]).textContent);
-    place.append(hint);
+    hint.textContent = hint.dataset.release.replace("{title}", titleOf(dragged[0]).textContent);
+    over(true);
   });
-  place.addEventListener("dragleave", (event) => { if (!place.contains(event.relatedTarget)) leave(); });
+  place.addEventListener("dragleave", () => over(false));
   place.addEventListener("drop", (event) => {
     event.preventDefault();
-    leave();
-    decide("to", place.dataset.to, list.dragged || [], form.dataset.add);
-    list.dragged = null;
+    over(false);
+    if (section) section.value = "";
+    if (dragged) decide("to", place.dataset.to, dragged, form.dataset.add);
+    dragged = null;
   });
 }
 
-// Links whose pages are being fetched
-
+// Shows what was fetched meanwhile.
 async function watch(wait) {
-  const waiting = list ? rows().filter((row) => "pending" in row.dataset) : [];
+  const waiting = [...list.querySelectorAll("[data-pending]")].map((row) => ["link", row.dataset.link]);
   if (!waiting.length || wait > 60) return;
   if (!document.hidden) {
-    const query = new URLSearchParams(waiting.slice(0, 25).map((row) => ["link", row.dataset.link]));
+    const made = document.createElement("ol");
     try {
-      const answer = await fetch(`${form.dataset.rows}?${query}`, { credentials: "same-origin", redirect: "error" });
-      const made = document.createElement("ol");
+      const answer = await fetch(`${form.dataset.rows}?${new URLSearchParams(waiting)}`, { redirect: "error" });
       made.innerHTML = answer.ok ? await answer.text() : "";
-      for (const row of [...made.children]) {
-        const old = document.getElementById(row.id);
-        if (!old || "pending" in row.dataset || old.contains(document.activeElement)) continue;
-        old.replaceWith(row);
-      }
-    } catch { /* tried again below */ }
+    } catch { /* Tried again. */ }
+    for (const row of made.querySelectorAll("li:not([data-pending])")) {
+      const old = document.getElementById(row.id);
+      if (old && !old.contains(document.activeElement)) old.replaceWith(row);
+    }
   }
   setTimeout(() => watch(wait * 1.3), wait * 1000);
 }
 
 if (form) {
-  document.querySelector("[data-keys]").hidden = false;
-  single.checked = localStorage.getItem("single-letter-keys") !== "off";
-  single.addEventListener("change", () => localStorage.setItem("single-letter-keys", single.checked ? "on" : "off"));
+  one("[data-keys]").hidden = false;
+  single.checked = localStorage.getItem("single-letter-keys") !== "false";
+  single.addEventListener("change", () => localStorage.setItem("single-letter-keys", single.checked));
   refresh();
   watch(2);
 }
