@@ -77,20 +77,20 @@ class Choice:
 
 def _choice(request: HttpRequest, newsletters: Sequence[Newsletter]) -> Choice:
     """Raises BadRequest."""
-    given = request.GET
-    if unknown := given.keys() - PARAMETERS:
+    values = request.GET
+    if unknown := values.keys() - PARAMETERS:
         raise BadRequest(f"unknown parameter {min(unknown)!r}")
-    keys = {name: _key(given.get(name, "")) for name in ("newsletter", "tag", "issue")}
+    keys = {name: _key(values.get(name, "")) for name in ("newsletter", "tag", "issue")}
     newsletter = newsletters[0]
     if keys["newsletter"]:
         newsletter = next((each for each in newsletters if each.pk == keys["newsletter"]), newsletter)
     try:
         query = LinkQuery(
-            shown=SavedLinkState(given.get("state") or "new"),
-            search=given.get("q", "").replace("\0", "")[:MAX_SEARCH],
+            shown=SavedLinkState(values.get("state") or "new"),
+            search=values.get("q", "").replace("\0", "")[:MAX_SEARCH],
             tag=keys["tag"],
-            order=LinkOrder(given.get("sort") or "times"),
-            after=given.get("after", ""),
+            order=LinkOrder(values.get("sort") or "times"),
+            after=values.get("after", ""),
         )
     except ValueError as error:
         raise BadRequest("unknown value of 'state' or 'sort'") from error

@@ -58,17 +58,17 @@ def save_page(request: HttpRequest) -> HttpResponse:
     """
     newsletters = _newsletters(request)
     newsletter = _chosen(request, newsletters)
-    given = request.POST if request.method == "POST" else request.GET
-    way = LinkWay.SHARE if given.get("way") == LinkWay.SHARE else LinkWay.BUTTON
-    url, title = (given.get(name, "").replace("\0", "").strip()[:MAX_SHARED] for name in ("url", "title"))
+    data = request.POST if request.method == "POST" else request.GET
+    way = LinkWay.SHARE if data.get("way") == LinkWay.SHARE else LinkWay.BUTTON
+    url, title = (data.get(name, "").replace("\0", "").strip()[:MAX_SHARED] for name in ("url", "title"))
     if not url:
         # Android shares the address in the text.
-        url, title = _first_link(given.get("text", "")[:MAX_SHARED], title)
+        url, title = _first_link(data.get("text", "")[:MAX_SHARED], title)
     refused, saved = "", []
     if request.method == "POST" and newsletter is not None:
         try:
             links = checked([NewLink(url, title)])
-            saved = save_links(newsletter, links, way=way, by=username_of(request), note=given.get("note", ""))
+            saved = save_links(newsletter, links, way=way, by=username_of(request), note=data.get("note", ""))
         except LinkRefused as error:
             refused = str(error.args[0])
     context = admin.site.each_context(request) | {

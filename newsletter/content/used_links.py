@@ -17,7 +17,7 @@ KEPT_FOR = datetime.timedelta(days=365)
 def follow_draft(issue: Issue, urls: Sequence[str]) -> None:
     """Move the links whose stories left the draft to kept, and open ones among `urls` to used.
 
-    `urls` are the links of the stories that the draft has now. At most three statements, whatever their number; called
+    `urls` are the links of the stories that the draft has now. At most three statements for any number of links; called
     in the transaction that stores the content.
     """
     now_in = {saved_link_sha256(url) for url in urls}

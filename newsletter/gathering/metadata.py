@@ -67,7 +67,7 @@ def _claim() -> SavedLink | None:
 
 
 def _store(link: SavedLink, story: StoryContent) -> None:
-    """What a person wrote stays."""
+    """What an editor wrote stays."""
     changes = {"source": link.source or story.source, "summary": link.summary or story.body}
     changes["title"] = link.title or story.title
     _claimed(link).update(metadata=MetadataState.FETCHED, fetch_at=None, metadata_problem=None, **changes)

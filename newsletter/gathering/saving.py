@@ -1,4 +1,4 @@
-"""Puts links into the inbox: what people save, and what feeds list. Each link is stored once."""
+"""Puts links into the inbox: what users save, and what feeds list. Each link is stored once."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def save_links(
     note: str = "",
     tags: Sequence[str] = (),
 ) -> list[SavedNow]:
-    """Store links that a person saved, in their order; their pages are fetched by the worker within seconds.
+    """Store links that a user saved, in their order; their pages are fetched by the worker within seconds.
 
-    A link that is in the inbox already stays as it is and is counted once more, if this person has not saved it
+    A link that is in the inbox already stays as it is and is counted once more, if this user has not saved it
     before. `links` come from `checked`.
     """
     now = timezone.now()

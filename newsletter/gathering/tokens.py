@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from newsletter.models import LinkToken, Newsletter
 
-#: What each token begins with, so that people and scanners of leaked secrets know what it is.
+#: What each token begins with, so that users and scanners of leaked secrets know what it is.
 PREFIX = "nllink_"
 #: Requests of one token in a minute.
 MOST_IN_MINUTE = 60

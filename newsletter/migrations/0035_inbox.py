@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='savedlink',
             name='expires_at',
-            field=models.DateTimeField(default=django.utils.timezone.now, help_text='When a link that nobody used leaves the list.'),
+            field=models.DateTimeField(default=django.utils.timezone.now, help_text='When an open link leaves the list.'),
             preserve_default=False,
         ),
         migrations.AddField(
@@ -231,7 +231,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['pk'],
                 'indexes': [models.Index(fields=['feed', 'guid'], name='sighting_of_entry')],
-                'constraints': [models.UniqueConstraint(fields=('link', 'feed'), name='sighting_once_per_feed'), models.UniqueConstraint(condition=models.Q(('by', ''), _negated=True), fields=('link', 'by'), name='sighting_once_per_person')],
+                'constraints': [models.UniqueConstraint(fields=('link', 'feed'), name='sighting_once_per_feed'), models.UniqueConstraint(condition=models.Q(('by', ''), _negated=True), fields=('link', 'by'), name='sighting_once_per_user')],
             },
         ),
         migrations.RunPython(find_links_of_stories, forget),

@@ -100,7 +100,7 @@ class SavedLink(models.Model):
     published_at = models.DateTimeField(null=True)
     found_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=9, choices=SavedLinkState.choices, default=SavedLinkState.NEW)
-    expires_at = models.DateTimeField(help_text="When a link that nobody used leaves the list.")
+    expires_at = models.DateTimeField(help_text="When an open link leaves the list.")
     issue = models.ForeignKey(Issue, on_delete=models.SET_NULL, null=True, related_name="saved_links")
     way = models.CharField(max_length=6, choices=LinkWay.choices, default=LinkWay.FEED, db_default=LinkWay.FEED)
     feed = models.ForeignKey(Feed, on_delete=models.SET_NULL, null=True, related_name="links")
@@ -156,7 +156,7 @@ class TaggedLink(models.Model):
 
 
 class Sighting(models.Model):
-    """That a feed listed a link, or a person saved it: how often one is linked tells what is talked about."""
+    """That a feed listed a link, or a user saved it: how often one is linked tells what is talked about."""
 
     link = models.ForeignKey(SavedLink, on_delete=models.CASCADE, related_name="sightings")
     feed = models.ForeignKey(Feed, on_delete=models.SET_NULL, null=True, related_name="sightings")
@@ -168,7 +168,7 @@ class Sighting(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(fields=["link", "feed"], name="sighting_once_per_feed"),
-            models.UniqueConstraint(fields=["link", "by"], condition=~Q(by=""), name="sighting_once_per_person"),
+            models.UniqueConstraint(fields=["link", "by"], condition=~Q(by=""), name="sighting_once_per_user"),
         ]
         indexes = [models.Index(fields=["feed", "guid"], name="sighting_of_entry")]
 

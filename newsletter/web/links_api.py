@@ -33,9 +33,9 @@ def save_link(request: HttpRequest) -> JsonResponse:
         return _unauthorized("Send the token as “Authorization: Bearer …”.")
     try:
         token = use_token(secret.strip(), PERMISSION, now=timezone.now())
-        given = _object(request.body)
-        links = checked([NewLink(given["url"].strip(), given["title"])])
-        tags = tags_in(",".join(given["tags"]))
+        data = _object(request.body)
+        links = checked([NewLink(data["url"].strip(), data["title"])])
+        tags = tags_in(",".join(data["tags"]))
     except TokenRefused:
         return _unauthorized("This token is unknown or revoked, or its user may not change issues.")
     except TokenThrottled as error:
@@ -45,7 +45,7 @@ def save_link(request: HttpRequest) -> JsonResponse:
     except (LinkRefused, ValueError) as error:
         return _error(str(error.args[0]), HTTPStatus.BAD_REQUEST)
     saved = save_links(
-        token.newsletter, links, way=LinkWay.API, by=token.user.get_username(), note=given["note"], tags=tags
+        token.newsletter, links, way=LinkWay.API, by=token.user.get_username(), note=data["note"], tags=tags
     )[0]
     status = HTTPStatus.CREATED if saved.is_new else HTTPStatus.OK
     link = saved.link
@@ -65,12 +65,12 @@ def _object(body: bytes) -> dict[str, Any]:
         raise ValueError("The body is not a JSON object.")
     if unknown := data.keys() - {*TEXTS, "tags"}:
         raise ValueError(f"Unknown field “{min(unknown)[:40]}”.")
-    given = {name: data.get(name, "") for name in TEXTS} | {"tags": data.get("tags", [])}
-    if not given["url"] or not all(isinstance(given[name], str) for name in TEXTS):
+    data = {name: data.get(name, "") for name in TEXTS} | {"tags": data.get("tags", [])}
+    if not data["url"] or not all(isinstance(data[name], str) for name in TEXTS):
         raise ValueError("“url” is required; “url”, “title” and “note” are texts.")
-    if not isinstance(given["tags"], list) or not all(isinstance(tag, str) for tag in given["tags"]):
+    if not isinstance(data["tags"], list) or not all(isinstance(tag, str) for tag in data["tags"]):
         raise ValueError("“tags” is a list of texts.")
-    return given
+    return data
 
 
 def _unauthorized(sentence: str) -> JsonResponse:

@@ -340,15 +340,17 @@ def test_a_token_is_shown_once_and_can_be_revoked(edda: Client, issue: Issue) ->
     secret = page.context["secret"]
     assert secret in page.content.decode()
     assert "no-store" in page["Cache-Control"]
-    sent = {"Authorization": f"Bearer {secret}"}
-    body = {"url": "https://quay.example/3"}
-    post = lambda: Client().post("/api/links/", body, content_type="application/json", headers=sent)  # noqa: E731
-    assert post().status_code == 201
+    assert _save_with(secret) == 201
     later = edda.get(reverse("inbox_tools"))
     assert secret not in later.content.decode()
     (token,) = later.context["tokens"]
     edda.post(reverse("inbox_tools"), {"revoke": token.pk})
-    assert post().status_code == 401
+    assert _save_with(secret) == 401
+
+
+def _save_with(secret: str) -> int:
+    body, headers = {"url": "https://quay.example/3"}, {"Authorization": f"Bearer {secret}"}
+    return Client().post("/api/links/", body, content_type="application/json", headers=headers).status_code
 
 
 def test_rows_of_fetched_links_come_as_a_fragment(edda: Client, url: str) -> None:

@@ -1,4 +1,4 @@
-// The window that the save button or a share menu opened can close itself; one that a person opened cannot.
+// The window that the save button or a share menu opened can close itself; one that a user opened cannot.
 "use strict";
 
 const close = document.querySelector("[data-close]");
