@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -78,6 +80,8 @@ def test_a_page_of_links_is_small(edda: Client, url: str) -> None:
     assert len(titles(answer)) == 25
     assert len(tree.xpath("//*")) <= 700
     assert len(answer.content) <= 35_000
+    script = finders.find("newsletter/admin/inbox.js")
+    assert Path(str(script)).stat().st_size <= 8_192
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// The inbox by keyboard and by dragging, without loading the page anew. Without this script every button submits a form.
+// The inbox by keyboard and by dragging. Without this script every button submits a form.
 "use strict";
 
 const one = (selector, within = document) => within.querySelector(selector);
@@ -9,7 +9,7 @@ const undoForm = one("[data-undo]");
 const dialog = one("[data-dialog]");
 const section = dialog && one("[name=new_section]", dialog);
 const single = one("[data-single]");
-let last = null; // What can be undone, and the rows with the ones that followed them.
+let last = null; // What can be undone, and where its rows were.
 let current = null;
 let dragged = null;
 let busy = false;
@@ -27,7 +27,7 @@ function tell(sentence, isError) {
   status.firstElementChild.textContent = sentence;
 }
 
-// Sends a decision; `done` changes the page if the server made it.
+// `done` changes the page if the server did what was asked.
 async function send(url, name, value, links, done) {
   if (busy || !links.length) return;
   busy = true;
@@ -36,7 +36,7 @@ async function send(url, name, value, links, done) {
   if (name === "to") body.set("new_section", section?.value || "");
   try {
     const reply = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" }, redirect: "error" });
-    const answer = await reply.json(); // Errors have no JSON.
+    const answer = await reply.json(); // Errors are no JSON.
     tell(answer.sentence, answer.is_error);
     for (const place of document.querySelectorAll("[data-count]")) place.textContent = answer.counts[place.dataset.count];
     for (const place of document.querySelectorAll("[data-to]")) {
@@ -50,7 +50,7 @@ async function send(url, name, value, links, done) {
   refresh();
 }
 
-// Rows that were decided about leave the list, and the next one gets the focus.
+// The rows leave the list, and the next one gets the focus.
 function decide(name, value, some, url = location.href) {
   send(url, name, value, some.map((row) => row.dataset.link), (answer) => {
     const left = (row) => !some.includes(row);
@@ -180,7 +180,7 @@ for (const place of document.querySelectorAll("[data-to]")) {
   });
 }
 
-// Shows what was fetched meanwhile.
+// Shows what was fetched.
 async function watch(wait) {
   const waiting = [...list.querySelectorAll("[data-pending]")].map((row) => ["link", row.dataset.link]);
   if (!waiting.length || wait > 60) return;
@@ -189,7 +189,7 @@ async function watch(wait) {
     try {
       const answer = await fetch(`${form.dataset.rows}?${new URLSearchParams(waiting)}`, { redirect: "error" });
       made.innerHTML = answer.ok ? await answer.text() : "";
-    } catch { /* Tried again. */ }
+    } catch { /* Later. */ }
     for (const row of made.querySelectorAll("li:not([data-pending])")) {
       const old = document.getElementById(row.id);
       if (old && !old.contains(document.activeElement)) old.replaceWith(row);
