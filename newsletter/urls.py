@@ -8,6 +8,8 @@ from newsletter.admin.brand import preview_brand, show_brand, show_brand_colors
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
+from newsletter.admin.inbox import add_to_issue, show_inbox, show_rows
+from newsletter.admin.inbox_save import edit_link, manifest, save_page, save_tools
 from newsletter.admin.pictures import (
     add_from_web,
     choose_picture,
@@ -42,6 +44,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/brand/", admin.site.admin_view(show_brand), name="brand"),
     path("admin/brand/colors/", admin.site.admin_view(show_brand_colors), name="brand_colors"),
     path("admin/brand/preview/<slug:shown>/", admin.site.admin_view(preview_brand), name="brand_preview"),
+    path("admin/inbox/", admin.site.admin_view(show_inbox), name="inbox"),
+    path("admin/inbox/add/", admin.site.admin_view(add_to_issue), name="inbox_add"),
+    path("admin/inbox/rows/", admin.site.admin_view(show_rows), name="inbox_rows"),
+    path("admin/inbox/save/", admin.site.admin_view(save_page), name="inbox_save"),
+    path("admin/inbox/tools/", admin.site.admin_view(save_tools), name="inbox_tools"),
+    path("admin/inbox/manifest/", admin.site.admin_view(manifest), name="inbox_manifest"),
+    path("admin/inbox/<int:pk>/", admin.site.admin_view(edit_link), name="inbox_link"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

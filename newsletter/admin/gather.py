@@ -1,29 +1,26 @@
-"""Pages of an issue for stories from other sources: picked from feeds, or made from a link."""
+"""The page of an issue that makes a story from a link, and the way from an issue to the inbox."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from newsletter.admin.inbox_rows import inbox_of_issue_url
 from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message, username_of
-from newsletter.admin.time_format import from_now
 from newsletter.content.document import SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.links import link_sha256
-from newsletter.content.markdown import markdown_to_text
 from newsletter.content.store import ContentError, load_content
+from newsletter.gathering.inbox import earlier_stories
 from newsletter.gathering.page import UnreadableLink, story_from_link
-from newsletter.gathering.pick import StoryPlacement, add_items, add_story, dismiss_items, items_to_pick, links_of
-from newsletter.gathering.poll import poll_now
-from newsletter.gathering.problems import problem_message
-from newsletter.models import Feed, FeedItem, Issue
+from newsletter.gathering.pick import StoryPlacement, add_story
+from newsletter.models import Issue
 from newsletter.outbound import site_fetch_policy
 
 NEW_SECTION = "+"
@@ -83,131 +80,9 @@ class LinkForm(SectionForm):
         return url
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedItem:
-    """A feed item as the page shows it."""
-
-    pk: int
-    title: str
-    url: str
-    source: str
-    summary: str
-    time: str
-
-
-@dataclass(frozen=True, slots=True)
-class FollowedFeed:
-    """A feed as the page shows it."""
-
-    name: str
-    status: str
-    problem: str
-
-
-# Stories from feeds
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def show_feeds(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The new items of the newsletter's feeds. Adds or dismisses the selected items, or polls the feeds."""
-    data = request.POST if request.method == "POST" else None
-    form = SectionForm(issue, data, without_choice=_("The section of each feed, or the last section with stories"))
-    refusal = ""
-    if data is not None:
-        action = {"add": _add, "dismiss": _dismiss, "dismiss_all": _dismiss_all}.get(data.get("do", ""), _poll)
-        try:
-            response = action(request, issue, form)
-        except ContentError as error:
-            response, refusal = None, str(error)
-        if response is not None:
-            return response
-    return issue_page(
-        request,
-        issue,
-        "feeds",
-        title=_("Stories from feeds: %(issue)s") % {"issue": issue.title},
-        tab="change",
-        form=form,
-        refusal=refusal,
-        items=[_offered(item) for item in items_to_pick(issue.newsletter)],
-        selected=_selected(request),
-        feeds=[_followed(feed) for feed in Feed.objects.filter(newsletter=issue.newsletter)],
-        may_follow=request.user.has_perm("newsletter.change_newsletter"),
-    )
-
-
-def _add(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse | None:
-    selected = _selected(request)
-    if not form.is_valid():
-        return None
-    if not selected:
-        return _nothing_selected(request, issue)
-    added = add_items(issue, selected, section=form.section_heading(), by=username_of(request))
-    if not added:
-        message = _("Nothing was added: another user has used or dismissed these stories.")
-        return redirect_with_message(request, message, page_url(issue, "feeds"), level=messages.WARNING)
-    if missing := len(set(selected)) - added:
-        message = ngettext(
-            "%(count)s story was skipped: another user has used or dismissed it.",
-            "%(count)s stories were skipped: another user has used or dismissed them.",
-            missing,
-        ) % {"count": missing}
-        messages.warning(request, message)
-    message = ngettext(
-        "%(count)s story was added to the draft.", "%(count)s stories were added to the draft.", added
-    ) % {"count": added}
-    return redirect_with_message(request, message, page_url(issue, "change"))
-
-
-def _dismiss(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
-    selected = _selected(request)
-    return _dismissed(request, issue, selected) if selected else _nothing_selected(request, issue)
-
-
-def _dismiss_all(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
-    """Dismiss the items on the page, and none that came later."""
-    return _dismissed(request, issue, _numbers(request.POST.get("listed", "").split()))
-
-
-def _dismissed(request: HttpRequest, issue: Issue, item_pks: list[int]) -> HttpResponse:
-    dismissed = dismiss_items(issue.newsletter, item_pks)
-    message = ngettext("%(count)s story was dismissed.", "%(count)s stories were dismissed.", dismissed)
-    return redirect_with_message(request, message % {"count": dismissed}, page_url(issue, "feeds"))
-
-
-def _poll(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
-    feeds = poll_now(issue.newsletter)
-    message = ngettext(
-        "%(count)s feed is being fetched. Reload this page in a moment.",
-        "%(count)s feeds are being fetched. Reload this page in a moment.",
-        feeds,
-    ) % {"count": feeds}
-    return redirect_with_message(request, message if feeds else _("No feed is active."), page_url(issue, "feeds"))
-
-
-def _nothing_selected(request: HttpRequest, issue: Issue) -> HttpResponse:
-    message = _("Select at least one story.")
-    return redirect_with_message(request, message, page_url(issue, "feeds"), level=messages.WARNING)
-
-
-def _selected(request: HttpRequest) -> list[int]:
-    return _numbers(request.POST.getlist("item"))
-
-
-def _numbers(texts: list[str]) -> list[int]:
-    """The texts that can be the primary key of a row."""
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
-
-
-def _offered(item: FeedItem) -> OfferedItem:
-    summary = " ".join(markdown_to_text(item.summary).split())
-    time = from_now(item.published_at or item.found_at)
-    return OfferedItem(item.pk, item.title, item.url, item.source, summary, time)
-
-
-def _followed(feed: Feed) -> FollowedFeed:
-    status = _("fetched %(time)s") % {"time": from_now(feed.polled_at)} if feed.polled_at else _("not fetched yet")
-    return FollowedFeed(str(feed), status if feed.is_active else _("switched off"), problem_message(feed))
+def redirect_to_inbox(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """The page with stories from feeds was here before feeds came to the inbox."""
+    return HttpResponseRedirect(inbox_of_issue_url(issue))
 
 
 # A story from a link
@@ -243,10 +118,11 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 
 def _add_story(request: HttpRequest, issue: Issue, placement: StoryPlacement) -> HttpResponse:
-    earlier_issue = links_of(issue.newsletter).get(link_sha256(placement.story.url))
+    url = placement.story.url
+    earlier = earlier_stories(issue.newsletter, [url], [link_sha256(url)]).get(url)
     add_story(issue, placement, by=username_of(request))
-    values = {"story": placement.story.title or placement.story.url, "issue": earlier_issue}
-    if earlier_issue is None:
+    values = {"story": placement.story.title or url, "issue": earlier.issue.title if earlier else ""}
+    if earlier is None:
         message = _("“%(story)s” was added to the draft.") % values
         return redirect_with_message(request, message, page_url(issue, "change"))
     message = _(
@@ -256,4 +132,4 @@ def _add_story(request: HttpRequest, issue: Issue, placement: StoryPlacement) ->
     return redirect_with_message(request, message % values, page_url(issue, "change"), level=messages.WARNING)
 
 
-PAGES = (Page("feeds", show_feeds, RequiredPermission.CHANGE), Page("link", add_link, RequiredPermission.CHANGE))
+PAGES = (Page("feeds", redirect_to_inbox, RequiredPermission.CHANGE), Page("link", add_link, RequiredPermission.CHANGE))

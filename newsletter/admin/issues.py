@@ -26,6 +26,7 @@ from newsletter.admin import (
     editions,
     files,
     gather,
+    inbox,
     issue_list,
     paste,
     preview,
@@ -288,6 +289,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             "occurrence": occurrence_of(issue) if issue and is_approved else None,
             "is_approved": is_approved,
             "tour": tour_of(request, issue) if issue else None,
+            **(inbox.for_issue(issue) if issue else {}),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

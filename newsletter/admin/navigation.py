@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.admin import brand, deliverability, growth, pictures
+from newsletter.admin import brand, deliverability, growth, inbox, pictures
 from newsletter.models import (
     ArchiveImport,
     Batch,
@@ -116,6 +116,11 @@ def _everyone(request: HttpRequest) -> bool:
     return True
 
 
+def _inbox() -> Entry:
+    """The saved links, for those who see issues."""
+    return Entry(label=_("Inbox"), name="inbox", may_open=inbox.may_see, pages=("inbox",))
+
+
 #: Of the stories.
 CSV_FILES = ("stories_csv", "sources_csv")
 
@@ -139,6 +144,7 @@ SECTIONS = (
             ),
         ),
     ),
+    Section(label=_("Inbox"), icon="inbox", entries=(_inbox(),)),
     Section(
         label=_("Subscribers"),
         icon="subscribers",

@@ -198,6 +198,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
             gettext_lazy("Weekly digest"),
             {"fields": (*WEEKLY_FIELDS, "weekly_digest")},
         ),
+        (gettext_lazy("Inbox"), {"fields": ("inbox_days",)}),
         (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up_plan", "warm_up")}),
         (
             gettext_lazy("Sign-up"),

@@ -204,8 +204,8 @@ def framed_content(newsletter: Newsletter, content: Callable[[], IssueContent]) 
     try:
         rendering = with_content(issue, content()).render()
     except (RenderingError, UnreadableRevision) as error:
-        return _frame_of_problem(str(error))
-    return _frame(rendering, issue, CLIENTS["desktop"], None)
+        return problem_frame(str(error))
+    return mail_frame(rendering, issue, CLIENTS["desktop"], None)
 
 
 def rendering_of(issue: Issue) -> RenderedIssue | Edition:

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from newsletter.config.translatable import translatable
 from newsletter.content.slugs import free_slug
-from newsletter.content.store import ContentError
+from newsletter.content.store import ContentError, load_content
+from newsletter.content.used_links import follow_draft
 from newsletter.models import Issue, Newsletter, Reason
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def move_to_bin(issue: Issue, *, by: str) -> None:
         Issue.objects.filter(pk=row.pk).update(
             deleted_at=timezone.now(), deleted_by=by[:150], hold_reason="", hold_values={}
         )
+        follow_draft(row, ())
     log.info("Issue %s of newsletter %s moved to the bin by %s", row.slug, row.newsletter_id, by)
 
 
@@ -70,6 +72,7 @@ def restore_from_bin(pk: int) -> Issue:
             slug=free_slug(row.newsletter_id, row.slug),
             number=row.number if has_own_number else None,
         )
+        follow_draft(row, [story.url for story in load_content(row).stories() if story.url])
     return Issue.objects.select_related("newsletter").get(pk=pk)
 
 

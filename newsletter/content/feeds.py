@@ -1,7 +1,7 @@
 """Feeds parsed into entries: RSS, Atom and JSON Feed. Pure.
 
-Feeds are untrusted: HTML becomes Markdown, entries without a web link are dropped, and a document that declares
-entities is not parsed at all (a few lines of them can expand to gigabytes, or read a local file).
+Feeds are untrusted: HTML becomes Markdown, entries without a web link are left out and counted, and a document that
+declares entities is not parsed at all (a few lines of them can expand to gigabytes, or read a local file).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import calendar
 import datetime
 import io
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin
@@ -22,7 +23,7 @@ import orjson
 from newsletter.config.translatable import translatable
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.html_text import html_to_line, html_to_markdown, one_line, shortened
-from newsletter.content.links import link_key
+from newsletter.content.links import saved_link_sha256
 from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.plain_text import plain_to_markdown
 
@@ -34,13 +35,22 @@ FEED_TYPES = (
 MAX_ENTRIES = 200
 MAX_SUMMARY = 1_000
 MAX_GUID = 1_000
+#: Characters of a DOCTYPE; those of feeds have a hundred. A longer one, or one without an end, is refused.
+MAX_DOCTYPE = 10_000
 #: Words of the summary that make the title of an entry without one.
 TITLE_WORDS = 12
 
-# Any character after the bracket: the EBCDIC encodings differ in this one.
-_ENTITY = re.compile(r"<.ENTITY", re.IGNORECASE)
+# What may stand before the root element; only a DOCTYPE there declares entities. Any character after the bracket: the
+# EBCDIC encodings differ in this one.
+_BEFORE_DOCTYPE = re.compile(r"[^<]*(?:(?:<\?.*?\?>|<.--.*?-->)[^<]*)*", re.DOTALL)
+_DOCTYPE = re.compile(r"<.DOCTYPE", re.IGNORECASE)
+_IN_DOCTYPE = re.compile(
+    r"<.--.*?-->|<\?.*?\?>|\"[^\"]*\"|'[^']*'|(?P<entity><.ENTITY)|(?P<end>[>])|(?P<open><)|\[|\]", re.I | re.S
+)
 _ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})", re.IGNORECASE)
+_JSON_VERSION = re.compile(r"https?://(www\.)?jsonfeed\.org/version/1", re.IGNORECASE)
 _EBCDIC = "<?xm".encode("cp037")
+_LINE_BREAKS = re.compile(r"[\t\r\n]+ *")
 _ALTERNATE = re.compile(r"<link\b[^>]*>", re.IGNORECASE)
 _FEED_LINK = re.compile(r"type\s*=\s*[\"']?application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"href\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
@@ -61,10 +71,11 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """The feed's title, and its entries in order, each linked page once."""
+    """The feed's title, its entries in order, each once, and how many it had without a web link."""
 
     title: str
     items: tuple[FeedEntry, ...]
+    without_link: int = 0
 
 
 class FeedError(Exception):
@@ -76,7 +87,7 @@ class FeedError(Exception):
 def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
     """Parse a feed that was fetched from `url`; `charset` is that of the Content-Type.
 
-    Returns at most MAX_ENTRIES entries, the first of those with the same link; entries without a web link are dropped.
+    Returns at most MAX_ENTRIES entries. Two are the same if they have one id, or no ids and one link with its fragment.
     Raises FeedError, and nothing else, for any bytes.
     """
     plain = data.replace(b"\0", b"")  # so that UTF-16 and UTF-32 hide nothing
@@ -86,8 +97,14 @@ def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
         )
     read = _read_json if _is_json(plain) else _read_xml
     title, found = read(data, url, charset)
-    entries = (entry for entry in found if entry is not None)
-    return ParsedFeed(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
+    entries: list[FeedEntry] = []
+    without_link = 0
+    for entry in itertools.islice(found, 2 * MAX_ENTRIES):
+        if entry is None:
+            without_link += 1
+        elif len(entries) < MAX_ENTRIES:
+            entries.append(entry)
+    return ParsedFeed(title, tuple(_each_once(_with_trusted_guids(list(_each_once(entries))))), without_link)
 
 
 def declares_entities(data: bytes, charset: str = "") -> bool:
@@ -99,7 +116,23 @@ def declares_entities(data: bytes, charset: str = "") -> bool:
     encodings = {"latin-1", charset, declared[1].decode("ascii") if declared else ""}
     if data.startswith(_EBCDIC):
         encodings.add("cp037")
-    return any(_ENTITY.search(_decoded(data, encoding)) for encoding in encodings if encoding)
+    return any(_has_entity_in_prolog(_decoded(data, encoding)) for encoding in encodings if encoding)
+
+
+def _has_entity_in_prolog(text: str) -> bool:
+    """Text elsewhere, such as an article about entities in CDATA, declares nothing."""
+    before = _BEFORE_DOCTYPE.match(text)
+    start = _DOCTYPE.match(text, before.end() if before else 0)
+    if not start:
+        return False
+    depth, at, end = 1, start.end(), start.end() + MAX_DOCTYPE
+    while depth:
+        part = _IN_DOCTYPE.search(text, at, end)
+        if part is None or part["entity"]:
+            return True
+        depth += bool(part["open"]) - bool(part["end"])
+        at = part.end()
+    return False
 
 
 def _decoded(data: bytes, encoding: str) -> str:
@@ -109,15 +142,13 @@ def _decoded(data: bytes, encoding: str) -> str:
         return ""  # the parser does not know the encoding either
 
 
-def _each_page_once(entries: Iterator[FeedEntry]) -> Iterator[FeedEntry]:
-    keys: set[str] = set()
+def _each_once(entries: Iterable[FeedEntry]) -> Iterator[FeedEntry]:
+    seen: set[tuple[str, str]] = set()
     for entry in entries:
-        key = link_key(entry.url)
-        if key not in keys:
-            keys.add(key)
+        key = (entry.guid, saved_link_sha256(entry.url))
+        if key not in seen:
+            seen.add(key)
             yield entry
-        if len(keys) >= MAX_ENTRIES:
-            return
 
 
 def _with_trusted_guids(entries: list[FeedEntry]) -> Iterator[FeedEntry]:
@@ -151,13 +182,19 @@ def _xml_entry(entry: Any, base_url: str, feed_title: str) -> FeedEntry | None:
     origin = entry.get("source")
     return _entry(
         guid=entry.get("id", ""),
-        url=entry.get("link", ""),
+        url=entry.get("link", "") or _enclosure(entry),
         base_url=base_url,
         title=_line(entry, "title", LIMITS["story title"]),
         source=(_line(origin, "title", LIMITS["source"]) if origin else "") or feed_title,
         summary=html_to_markdown(html, base_url=base_url, longest=MAX_SUMMARY),
         published=_utc_time(entry.get("published_parsed") or entry.get("updated_parsed")),
     )
+
+
+def _enclosure(entry: Any) -> str:
+    """The address of the first file of an entry that has no page, such as an episode of a podcast."""
+    addresses = (str(each.get("href") or "") for each in entry.get("enclosures") or [])
+    return next(filter(None, addresses), "")
 
 
 def _line(node: Any, name: str, longest: int) -> str:
@@ -198,7 +235,7 @@ def _read_json(data: bytes, url: str, charset: str) -> tuple[str, Iterator[FeedE
         feed = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         raise FeedError(translatable("This feed is not valid JSON.")) from error
-    if not _text(feed, "version").startswith("https://jsonfeed.org/version/1"):
+    if not _JSON_VERSION.match(_text(feed, "version")):
         raise FeedError(translatable("This is not a JSON Feed: its “version” is missing or unknown."))
     items = feed.get("items")
     title = shortened(one_line(_text(feed, "title")), LIMITS["source"])
@@ -213,13 +250,18 @@ def _json_entry(item: Any, base_url: str, feed_title: str) -> FeedEntry | None:
     summary = "\n\n".join(part for part in paragraphs if part)
     return _entry(
         guid=_text(item, "id"),
-        url=_text(item, "url") or _text(item, "external_url"),
+        url=_text(item, "url") or _text(item, "external_url") or _attachment(item),
         base_url=base_url,
         title=shortened(one_line(_text(item, "title")), LIMITS["story title"]),
         source=feed_title,
         summary=summary or html_to_markdown(_text(item, "content_html"), base_url=base_url, longest=MAX_SUMMARY),
         published=_iso_time(_text(item, "date_published") or _text(item, "date_modified")),
     )
+
+
+def _attachment(item: dict[str, Any]) -> str:
+    files = item.get("attachments")
+    return next(filter(None, (_text(each, "url") for each in files)), "") if isinstance(files, list) else ""
 
 
 def _text(node: Any, name: str) -> str:
@@ -257,9 +299,13 @@ def _entry(
 
 
 def _resolved(url: str, base_url: str) -> str:
-    """`url` as an absolute web address; empty for anything else, such as `javascript:`."""
+    """`url` as an absolute web address; empty for anything else, such as `javascript:`.
+
+    As browsers do: line breaks and tabs are left out, and spaces are encoded.
+    """
+    url = _LINE_BREAKS.sub("", url.strip()).replace(" ", "%20")
     try:
-        link = urljoin(base_url, url.strip()) if url.strip() else ""
+        link = urljoin(base_url, url) if url else ""
     except ValueError:
         return ""
     return link if link and not any(field_faults("link", link)) else ""

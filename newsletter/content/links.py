@@ -67,5 +67,27 @@ def link_sha256(url: str) -> str:
     return hashlib.sha256(link_key(url).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def saved_link_sha256(url: str, guid: str = "") -> str:
+    """SHA-256 of what a saved link is one link by: its page and fragment, and `guid` where a feed repeats an address.
+
+    Equal to `link_sha256` without a fragment and a guid. Fragments count, since many feeds have one page whose parts
+    are the entries; text fragments, which browsers add to mark words, do not.
+    """
+    extra = f"#{fragment}" if (fragment := _fragment_of(url)) else ""
+    key = link_key(url) + extra + (f" {guid}" if guid else "")
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def leads_to_same_part(url: str, other: str) -> bool:
+    """Whether two addresses lead to one page, and not to two named parts of it."""
+    parts = {part for part in (_fragment_of(url), _fragment_of(other)) if part}
+    return link_key(url) == link_key(other) and len(parts) < 2
+
+
+def _fragment_of(url: str) -> str:
+    fragment = url.strip().partition("#")[2].partition(":~:")[0]
+    return "" if _TRACKING.match(fragment) else fragment
+
+
 def _is_tracking(name: str) -> bool:
     return _TRACKING.match(name) is not None or name.lower() in _TRACKING_NAMES

@@ -15,10 +15,12 @@ from newsletter.config.translatable import translatable
 from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import content_faults
+from newsletter.content.links import link_sha256
 from newsletter.content.pictures import note_in_issue
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import close_autosave, keep_autosave, keep_missing_revision, keep_revision
 from newsletter.content.slugs import slug_candidates
+from newsletter.content.used_links import follow_draft
 from newsletter.models import Category, Issue, IssueCategory, IssueState, Newsletter, Reason, Section, Story
 
 log = logging.getLogger(__name__)
@@ -270,11 +272,17 @@ def _replace(row: Issue, content: IssueContent) -> None:
         for position, section in enumerate(content.sections, start=1)
     )
     Story.objects.bulk_create(
-        Story(section=row_of, position=position, **{name: getattr(story, name) for name in _STORY_COLUMNS})
+        Story(
+            section=row_of,
+            position=position,
+            page_sha256=link_sha256(story.url) if story.url else "",
+            **{name: getattr(story, name) for name in _STORY_COLUMNS},
+        )
         for row_of, section in zip(sections, content.sections, strict=True)
         for position, story in enumerate(section.stories, start=1)
     )
     note_in_issue(row, content)
+    follow_draft(row, [story.url for story in content.stories() if story.url])
     _file_under(row, content.categories)
     store_audience(row, content.audience)
 

@@ -30,6 +30,10 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (code
 _REFUSED_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
 #: The schema.org types of pages that are one story.
 _STORY_TYPES = re.compile(r"(Article|BlogPosting|Report|Recipe|Event|Product|VideoObject|PodcastEpisode|WebPage)$")
+_TAG = re.compile(r"</?([A-Za-z][\w-]*)")
+_HTML_SIGN = re.compile(r"</[A-Za-z]|<br\b|&#?\w+;")
+_KNOWN_TAGS_LIST = "a abbr b bdi br cite code del em font i ins kbd mark p q s small span strong sub sup tt u"
+_KNOWN_TAGS = frozenset(_KNOWN_TAGS_LIST.split())
 _BETWEEN_TITLE_AND_SITE = re.compile(r"\s+[|·•–—-]\s+")
 
 
@@ -136,9 +140,18 @@ def _name_of(publisher: Any) -> Any:
 
 
 def _first(values: Iterable[Any]) -> str:
-    """The first value that is text and not empty, on one line; HTML that some sites escape in it is removed."""
-    lines = (html_to_line(value) if "<" in value or "&" in value else one_line(value) for value in _texts(values))
+    """The first value that is text and not empty, on one line; HTML that some sites escape in it is removed.
+
+    As parsers of feeds decide it: text is HTML if it has an entity or an end tag, and knows all of its tags. "Using <T>
+    well" is no HTML.
+    """
+    lines = (html_to_line(value) if _is_html(value) else one_line(value) for value in _texts(values))
     return next((line for line in lines if line), "")
+
+
+def _is_html(value: str) -> bool:
+    tags = {name.lower() for name in _TAG.findall(value)}
+    return tags <= _KNOWN_TAGS and _HTML_SIGN.search(value) is not None
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:

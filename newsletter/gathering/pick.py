@@ -1,4 +1,4 @@
-"""Offers feed items to editors, and adds the stories that they pick to a draft."""
+"""What editors decide about saved links: keep, drop, add as stories to a draft, and undo."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Coalesce
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.links import link_key, link_sha256
+from newsletter.content.links import link_key, saved_link_sha256
 from newsletter.content.store import ContentError, load_content, save_content
-from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter, Story
+from newsletter.content.used_links import KEPT_FOR
+from newsletter.models import (
+    OPEN_LINKS,
+    SAVED_LINK_MACHINE,
+    Issue,
+    Newsletter,
+    SavedLink,
+    SavedLinkState,
+)
 
-#: The number of items that are offered at once, and how long after they were found.
-MOST_OFFERED, OFFERED_FOR = 200, datetime.timedelta(days=60)
+_NOT_KEPT = (SavedLinkState.NEW, SavedLinkState.DISMISSED, SavedLinkState.EXPIRED)
+
 #: The heading of the section for stories in an issue without sections.
 FIRST_SECTION = gettext_lazy("Stories")
 
@@ -36,39 +42,72 @@ class StoryPlacement:
     story: StoryContent
 
 
-def items_to_pick(newsletter: Newsletter) -> list[FeedItem]:
-    """The newest items that are not used, dismissed, or part of an issue of the newsletter.
+def add_links(issue: Issue, link_pks: Sequence[int], *, section: str, by: str) -> int:
+    """Add stories of the links to the draft `issue`, in the order of `link_pks`, and mark them as used; their number.
 
-    Items that were found more than OFFERED_FOR ago are left out.
-    """
-    items = _new_items(newsletter).filter(found_at__gte=timezone.now() - OFFERED_FOR).select_related("feed")
-    in_issues = links_of(newsletter)
-    offered = items.order_by(Coalesce("published_at", "found_at").desc(), "-pk")
-    return [item for item in offered[: 2 * MOST_OFFERED] if item.link_sha256 not in in_issues][:MOST_OFFERED]
-
-
-def links_of(newsletter: Newsletter) -> dict[str, str]:
-    """The title of the newest issue with each link in the issues of the newsletter, by `link_sha256`."""
-    in_bin = Q(section__issue__deleted_at__isnull=False)
-    stories = Story.objects.filter(~in_bin, section__issue__newsletter=newsletter).exclude(url="")
-    rows = stories.order_by("section__issue__date").values_list("url", "section__issue__title")
-    return {link_sha256(url): title for url, title in rows}
-
-
-def add_items(issue: Issue, item_pks: Sequence[int], *, section: str, by: str) -> int:
-    """Add the items to the draft `issue`, in the order of `item_pks`, and mark them as used; their number.
-
-    `section` is a heading; if it is empty, each item goes to the section of its feed. Items that were used or dismissed
-    in the meantime are skipped. Raises ContentError; then nothing is changed.
+    `section` is a heading; if it is empty, each goes to the section of its feed. Links that are used already are left
+    out, and a link whose story is in the draft gets no second one. Raises ContentError; then nothing is changed.
     """
     with transaction.atomic():
-        chosen = _new_items(issue.newsletter).filter(pk__in=item_pks).select_related("feed")
-        by_pk = {item.pk: item for item in chosen.select_for_update(of=("self",))}
-        items = [by_pk[pk] for pk in dict.fromkeys(item_pks) if pk in by_pk]
-        if items:
-            add_stories(issue, [StoryPlacement(section or item.feed.section, _story(item)) for item in items], by=by)
-            chosen.filter(pk__in=by_pk).update(state=FeedItemState.USED, issue=issue)
-    return len(items)
+        row = Issue.objects.select_for_update().get(pk=issue.pk)
+        chosen = SavedLink.objects.filter(newsletter=issue.newsletter_id, pk__in=link_pks)
+        open_links = chosen.filter(state__in=SAVED_LINK_MACHINE.sources(SavedLinkState.USED)).select_related("feed")
+        by_pk = {link.pk: link for link in open_links.select_for_update(of=("self",))}
+        links = [by_pk[pk] for pk in dict.fromkeys(link_pks) if pk in by_pk]
+        there = {saved_link_sha256(story.url) for story in load_content(row).stories() if story.url}
+        missing = [link for link in links if saved_link_sha256(link.url) not in there]
+        add_stories(issue, [StoryPlacement(section or _section_of(link), _story(link)) for link in missing], by=by)
+        SAVED_LINK_MACHINE.move(chosen.filter(pk__in=by_pk), SavedLinkState.USED, issue=issue)
+    return len(links)
+
+
+def take_back(newsletter: Newsletter, link_pks: Sequence[int], state: str, *, by: str) -> int:
+    """Undo what was decided about links: `state`, new or kept, is the one that they had. The number of those that
+    have it now.
+
+    The stories of used ones are removed from their draft. Raises ContentError if that is no longer a draft; then
+    nothing is changed.
+    """
+    back = SavedLinkState.NEW if state == SavedLinkState.NEW else SavedLinkState.KEPT
+    chosen = SavedLink.objects.filter(newsletter=newsletter, pk__in=list(link_pks))
+    with transaction.atomic():
+        issues = Issue.objects.filter(pk__in=chosen.exclude(issue=None).values("issue")).order_by("pk")
+        for issue in issues.select_for_update():
+            _remove_stories(issue, list(chosen.filter(issue=issue).values_list("url", flat=True)), by=by)
+        others = chosen.exclude(state=back)
+        SAVED_LINK_MACHINE.move(others, back, issue=None, expires_at=expiry_of(newsletter, back))
+        return chosen.filter(state=back).count()
+
+
+def _remove_stories(issue: Issue, urls: Sequence[str], *, by: str) -> None:
+    keys = {saved_link_sha256(url) for url in urls}
+    content = load_content(issue)
+    sections = (
+        replace(part, stories=tuple(each for each in part.stories if saved_link_sha256(each.url) not in keys))
+        for part in content.sections
+    )
+    save_content(issue, replace(content, sections=tuple(sections)), by=by)
+
+
+def keep_links(newsletter: Newsletter, link_pks: Iterable[int]) -> int:
+    """Keep these links, also those that were dropped or have expired; the number of those that were moved."""
+    return _decide(newsletter, link_pks, SavedLinkState.KEPT, _NOT_KEPT)
+
+
+def drop_links(newsletter: Newsletter, link_pks: Iterable[int]) -> int:
+    """Drop these links; the number of those that were new or kept."""
+    return _decide(newsletter, link_pks, SavedLinkState.DISMISSED, OPEN_LINKS)
+
+
+def _decide(newsletter: Newsletter, link_pks: Iterable[int], state: str, only_from: Sequence[str]) -> int:
+    rows = SavedLink.objects.filter(newsletter=newsletter, pk__in=list(link_pks))
+    return SAVED_LINK_MACHINE.move(rows, state, only_from=only_from, expires_at=expiry_of(newsletter, state))
+
+
+def expiry_of(newsletter: Newsletter, state: str) -> datetime.datetime:
+    """When a link expires that gets this state now."""
+    days = datetime.timedelta(days=newsletter.inbox_days)
+    return timezone.now() + (KEPT_FOR if state == SavedLinkState.KEPT else days)
 
 
 def add_story(issue: Issue, placement: StoryPlacement, *, by: str) -> None:
@@ -91,7 +130,7 @@ def add_story(issue: Issue, placement: StoryPlacement, *, by: str) -> None:
 def add_stories(issue: Issue, placements: Sequence[StoryPlacement], *, by: str) -> None:
     """Append the stories to the current content of the draft `issue`, so that no other change is overwritten.
 
-    Raises ContentError; then nothing is changed.
+    Raises ContentError, also if there are none to append; then nothing is changed.
     """
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
@@ -101,15 +140,10 @@ def add_stories(issue: Issue, placements: Sequence[StoryPlacement], *, by: str) 
     issue.refresh_from_db()
 
 
-def kept_links(newsletter: Newsletter, *, since: datetime.datetime | None, limit: int) -> list[FeedItem]:
-    """The newest links that may become stories, found after `since`; those that an issue has are left out."""
-    offered = items_to_pick(newsletter)
-    return [item for item in offered if since is None or item.found_at > since][:limit]
-
-
-def dismiss_items(newsletter: Newsletter, item_pks: Iterable[int]) -> int:
-    """Dismiss these items; the number of those that were new."""
-    return _new_items(newsletter).filter(pk__in=list(item_pks)).update(state=FeedItemState.DISMISSED)
+def kept_links(newsletter: Newsletter, *, limit: int) -> list[SavedLink]:
+    """The newest links that editors kept for an issue."""
+    kept = SavedLink.objects.filter(newsletter=newsletter, state=SavedLinkState.KEPT)
+    return list(kept.order_by("-pk")[:limit])
 
 
 def with_stories(content: IssueContent, placements: Iterable[StoryPlacement]) -> IssueContent:
@@ -134,9 +168,9 @@ def _section_index(title: str, sections: Sequence[SectionContent]) -> int | None
     return next(reversed(used or indexes), None)
 
 
-def _new_items(newsletter: Newsletter) -> QuerySet[FeedItem]:
-    return FeedItem.objects.filter(newsletter=newsletter, state=FeedItemState.NEW)
+def _section_of(link: SavedLink) -> str:
+    return link.feed.section if link.feed else ""
 
 
-def _story(item: FeedItem) -> StoryContent:
-    return StoryContent(title=item.title, url=item.url, source=item.source, body=item.summary)
+def _story(link: SavedLink) -> StoryContent:
+    return StoryContent(title=link.title, url=link.url, source=link.source, body=link.summary)

@@ -1,4 +1,4 @@
-"""Polls feeds: the background step that fetches one due feed and stores its new entries.
+"""Polls feeds: the background step that fetches one due feed and stores its new entries as saved links.
 
 A worker claims a feed by moving its next poll ahead, so that only one of several workers fetches it. The claim of a
 killed worker expires. No transaction is open during the fetch.
@@ -15,11 +15,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, ParsedFeed
-from newsletter.content.links import link_sha256
+from newsletter.content.feeds import FEED_TYPES, FeedError, ParsedFeed
 from newsletter.gathering.problems import FeedProblem, problem_of, problem_of_status
 from newsletter.gathering.reading import read_untrusted_feed
-from newsletter.models import Feed, FeedItem, Newsletter
+from newsletter.gathering.saving import save_entries
+from newsletter.models import Feed, Newsletter
 from newsletter.outbound import Fetched, FetchError, fetch, site_fetch_policy
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class _FetchedFeed:
 
 
 def poll_next_feed() -> bool:
-    """Poll one due feed and store its new items; whether there was a due feed. A background step.
+    """Poll one due feed and store its new links; whether there was a due feed. A background step.
 
     A failure is stored as the `problem` of the feed, and retried with growing intervals.
     """
@@ -66,7 +66,8 @@ def poll_now(newsletter: Newsletter) -> int:
 def _claim_due_feed() -> Feed | None:
     """A due feed with its next poll moved ahead; None if no feed is due, or another worker claimed it first."""
     now = timezone.now()
-    feed = Feed.objects.filter(is_active=True, next_poll_at__lte=now).order_by("next_poll_at").first()
+    due = Feed.objects.filter(is_active=True, next_poll_at__lte=now)
+    feed = due.select_related("newsletter").order_by("next_poll_at").first()
     if feed is None:
         return None
     claimed_until = now + CLAIM_EXPIRES_AFTER
@@ -108,13 +109,15 @@ def _store_feed(feed: Feed, fetched: _FetchedFeed) -> None:
         headers = fetched.response.headers
         changes |= {
             "title": fetched.reading.title,
+            "without_link": fetched.reading.without_link,
             "etag": _validator(headers.get("etag", ""), 300),
             "last_modified": _validator(headers.get("last-modified", ""), 100),
         }
     with transaction.atomic():
         # If the address was changed or another poll was requested meanwhile, this result is dropped.
-        if _still_claimed(feed).update(**changes) and fetched.reading is not None:
-            _store_items(feed, fetched.reading)
+        if _still_claimed(feed).update(**changes):
+            new_links = save_entries(feed, fetched.reading.items) if fetched.reading is not None else 0
+            Feed.objects.filter(pk=feed.pk).update(new_links=new_links)
 
 
 def _still_claimed(feed: Feed) -> QuerySet[Feed]:
@@ -124,25 +127,3 @@ def _still_claimed(feed: Feed) -> QuerySet[Feed]:
 def _validator(value: str, longest: int) -> str:
     """The value if it can be stored; else empty, since a validator must be returned unchanged."""
     return value if len(value) <= longest and value.isprintable() else ""
-
-
-def _store_items(feed: Feed, reading: ParsedFeed) -> None:
-    """Store the new entries: those with an unknown link and, within this feed, an unknown guid."""
-    guids = [entry.guid for entry in reading.items if entry.guid]
-    known = set(FeedItem.objects.filter(feed=feed, guid__in=guids).values_list("guid", flat=True))
-    items = [_item(feed, entry) for entry in reading.items if entry.guid not in known]
-    FeedItem.objects.bulk_create(items, ignore_conflicts=True)
-
-
-def _item(feed: Feed, entry: FeedEntry) -> FeedItem:
-    return FeedItem(
-        feed=feed,
-        newsletter_id=feed.newsletter_id,
-        link_sha256=link_sha256(entry.url),
-        guid=entry.guid,
-        title=entry.title,
-        url=entry.url,
-        source=feed.source or entry.source,
-        summary=entry.summary,
-        published_at=entry.published,
-    )

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0039_check'),
+        ('newsletter', '0031_compose'),
     ]
 
     operations = [

@@ -37,7 +37,7 @@ def allow_changes(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0031_compose'),
+        ('newsletter', '0032_text_blocks'),
     ]
 
     operations = [

@@ -8,7 +8,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0032_text_blocks'),
         ('newsletter', '0033_web_versions'),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0039_check'),
+        ('newsletter', '0035_inbox'),
     ]
 
     operations = [

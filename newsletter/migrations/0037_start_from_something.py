@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0031_compose'),
+        ('newsletter', '0036_pictures'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0039_check'),
+        ('newsletter', '0037_start_from_something'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0031_compose'),
+        ('newsletter', '0038_brand'),
     ]
 
     operations = [

@@ -54,7 +54,7 @@ from newsletter.models.engagement import (
 )
 from newsletter.models.event import EVENT_MACHINE, NEWEST_FIRST, Event, EventState
 from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
-from newsletter.models.feed import Feed, FeedItem, FeedItemState
+from newsletter.models.feed import Feed
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
     ISSUE_MACHINE,
@@ -91,6 +91,18 @@ from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, Repor
 from newsletter.models.report_share import ReportShare
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
+from newsletter.models.saved_link import (
+    OPEN_LINKS,
+    SAVED_LINK_MACHINE,
+    LinkTag,
+    LinkToken,
+    LinkWay,
+    MetadataState,
+    SavedLink,
+    SavedLinkState,
+    Sighting,
+    TaggedLink,
+)
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
 from newsletter.models.send_count import CountScope, SendCount
 from newsletter.models.sending_switch import (
@@ -164,8 +176,10 @@ __all__ = [
     "NEWEST_FIRST",
     "OPEN",
     "OPEN_BATCH_STATES",
+    "OPEN_LINKS",
     "OTHER_LINK",
     "REPORT_MAIL_MACHINE",
+    "SAVED_LINK_MACHINE",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -216,8 +230,6 @@ __all__ = [
     "EventTally",
     "EventType",
     "Feed",
-    "FeedItem",
-    "FeedItemState",
     "FileIsImmutable",
     "FileUse",
     "FontStack",
@@ -236,8 +248,12 @@ __all__ = [
     "LeftBy",
     "LinkCheck",
     "LinkState",
+    "LinkTag",
+    "LinkToken",
+    "LinkWay",
     "MailAfterLeaving",
     "MessageState",
+    "MetadataState",
     "Newsletter",
     "Occurrence",
     "Paper",
@@ -261,6 +277,8 @@ __all__ = [
     "RestoreSource",
     "Revision",
     "RevisionIsImmutable",
+    "SavedLink",
+    "SavedLinkState",
     "SearchResult",
     "Section",
     "Send",
@@ -269,6 +287,7 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "Sighting",
     "Snippet",
     "SnippetVersion",
     "SoftBounce",
@@ -278,6 +297,7 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "TaggedLink",
     "UnfinishedDraft",
     "Verdict",
     "Visibility",

@@ -325,10 +325,12 @@ class Story(models.Model):
     body = models.TextField(blank=True)
     image = models.CharField(max_length=2000, blank=True, default="", db_default="")
     alt = models.CharField(max_length=300, blank=True, default="", db_default="")
+    page_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         ordering = [F("section__position").asc(), "position"]
         verbose_name_plural = "stories"
+        indexes = [models.Index(fields=["page_sha256"], condition=~Q(page_sha256=""), name="story_page")]
         constraints = [
             models.UniqueConstraint(fields=["section", "position"], name="story_position_once"),
         ]

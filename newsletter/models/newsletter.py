@@ -177,6 +177,15 @@ class Newsletter(MailingList):
         validators=[MinValueValidator(7), MaxValueValidator(365)],
         help_text=gettext_lazy("Days to answer. Default: 30."),
     )
+    inbox_days = models.PositiveSmallIntegerField(
+        gettext_lazy("new links expire after"),
+        default=60,
+        db_default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text=gettext_lazy(
+            "Days until a new link leaves the inbox. A link that is kept stays for a year. Default: 60."
+        ),
+    )
     weekly_weekday = models.PositiveSmallIntegerField(
         gettext_lazy("weekday"),
         choices=Weekday.choices,

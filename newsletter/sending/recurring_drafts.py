@@ -21,7 +21,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.drafts import NothingToStartFrom, Start, draft_from_template, draft_like_last, make_draft
 from newsletter.content.revisions import UnreadableRevision
 from newsletter.content.store import ContentError
-from newsletter.gathering.pick import add_items, kept_links
+from newsletter.gathering.pick import add_links, kept_links
 from newsletter.models import DraftMade, Issue, Reason, RecurringDraft
 from newsletter.sending.schedule import DATABASE_IS_DOWN
 from newsletter.sending.wall_clock import nearest_instant_of
@@ -117,8 +117,8 @@ def _draft(recurring: RecurringDraft) -> Issue:
 def _add_links(recurring: RecurringDraft, issue: Issue) -> int:
     if not recurring.most_links:
         return 0
-    links = kept_links(recurring.newsletter, since=recurring.last_at, limit=recurring.most_links)
-    return add_items(issue, [link.pk for link in links], section=recurring.section, by=BY)
+    links = kept_links(recurring.newsletter, limit=recurring.most_links)
+    return add_links(issue, [link.pk for link in links], section=recurring.section, by=BY)
 
 
 def _postpone(pk: int, reason: Reason, values: dict[str, Any]) -> None:

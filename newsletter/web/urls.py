@@ -7,6 +7,7 @@ from newsletter.web.corrections import changes_page
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
 from newsletter.web.links import follow_link
+from newsletter.web.links_api import save_link
 from newsletter.web.media import picture_file
 from newsletter.web.pages import archive_page, correction_preview, draft_page, front_page, home, issue_page
 from newsletter.web.shared import shared_story
@@ -16,6 +17,7 @@ urlpatterns = [
     path("l/<str:token>", follow_link, name="follow-link"),
     path("shared/<str:token>/", shared_story, name="shared-story"),
     path("media/<path:path>", picture_file, name="media"),
+    path("api/links/", save_link, name="save-link"),
     # The web server takes these before Django does, see newsletter/web/webhook_app.py.
     path("webhooks/<slug:name>/", webhook, name="webhook"),
     path("", home, name="home"),

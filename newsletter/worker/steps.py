@@ -23,6 +23,8 @@ from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
 from newsletter.events.event_log import read_event_logs
 from newsletter.events.isolate import apply_isolated
 from newsletter.events.replay import replay_events
+from newsletter.gathering.expiry import follow_links
+from newsletter.gathering.metadata import fetch_next_link
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.models.send_count import fold_send_counts
 from newsletter.monitoring.heartbeat import Queue
@@ -203,6 +205,9 @@ STEPS: tuple[Step, ...] = (
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
     Step("make_drafts", Queue.BACKGROUND, 5, make_recurring_drafts),
     Step("empty_bin", Queue.BACKGROUND, 3600, empty_bin),
+    # An editor waits for the title of a link.
+    Step("fetch_links", Queue.BACKGROUND, 0, fetch_next_link),
+    Step("follow_links", Queue.BACKGROUND, 60, follow_links),
     Step("run_bulk_actions", Queue.BACKGROUND, 0, run_bulk_actions),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),

@@ -18,6 +18,7 @@ from newsletter.models import (
     ISSUE_MACHINE,
     MESSAGE_MACHINE,
     REPORT_MAIL_MACHINE,
+    SAVED_LINK_MACHINE,
     SEND_MACHINE,
     SWITCH_MACHINE,
     WEB_PAGE_MACHINE,
@@ -54,6 +55,7 @@ MACHINES = {
     "webhook message": MESSAGE_MACHINE,
     "mail with a DMARC report": REPORT_MAIL_MACHINE,
     "sending switch": SWITCH_MACHINE,
+    "saved link": SAVED_LINK_MACHINE,
 }
 
 #: Where states may be written otherwise, with the reason.
@@ -82,7 +84,6 @@ ALLOWED = {
     "newsletter/content/archives/markdown_head.py": "the visibility that an issue had in another tool",
     "newsletter/content/archives/past_issue.py": "the visibility that an issue had in another tool",
     "newsletter/content/archives/substack.py": "the visibility that an issue had in another tool",
-    "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
     "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",
 }

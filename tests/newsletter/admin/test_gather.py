@@ -1,9 +1,9 @@
-"""Stories from other sources: picked from feeds, or made from a link."""
+"""A story made from a link, and the feeds of a newsletter."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from newsletter.content.store import load_content
-from newsletter.models import Feed, FeedItem, FeedItemState, Issue, Newsletter
-from tests.feeds import make_items
+from newsletter.models import Feed, Issue, Newsletter
+from tests.feeds import make_links
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import make_issue, make_newsletter, start_sending
 from tests.publisher import Answer, Publisher, publishing
@@ -39,107 +39,18 @@ def last_story(issue: Issue) -> tuple[str, str, str]:
     return section.title, section.stories[-1].title, section.stories[-1].url
 
 
-# From feeds
+def test_the_page_of_feeds_leads_to_the_inbox(edda: Client, issue: Issue) -> None:
+    answer = edda.get(page_of(issue, "feeds"))
+    assert answer["Location"] == f"{reverse('inbox')}?newsletter={issue.newsletter_id}&issue={issue.pk}"
 
 
-def test_new_items_and_feeds_with_their_problems_are_listed(edda: Client, issue: Issue) -> None:
-    make_items(1)
-    Feed.objects.update(problem="http_error", problem_detail={"status": 503}, polled_at=timezone.now())
-    shown = words_on(edda.get(page_of(issue, "feeds")))
-    assert "Quay 1 Harbour Daily, just now Crane 1 lifts." in shown
-    assert "fetched just now Error The server responded with an error (HTTP 503)." in shown
-    assert "Add feeds" not in shown
-
-
-def test_selected_items_are_added_to_the_chosen_section(edda: Client, issue: Issue) -> None:
-    first, _, third = make_items(1, 2, 3)
-    sent = {"do": "add", "item": [first.pk, third.pk], "section": "The pattern"}
-    answer = edda.post(page_of(issue, "feeds"), sent, follow=True)
-    assert "2 stories were added to the draft." in words_on(answer)
-    assert [story.title for story in load_content(issue).sections[-1].stories] == ["Quay 1", "Quay 3"]
-    assert FeedItem.objects.get(title="Quay 2").state == FeedItemState.NEW
-
-
-def test_without_a_choice_stories_go_to_the_section_of_their_feed(edda: Client, issue: Issue) -> None:
-    (item,) = make_items(1)
-    edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
-    assert last_story(issue)[:2] == ("News", "Quay 1")
-
-
-def test_stories_can_go_to_a_new_section(edda: Client, issue: Issue) -> None:
-    (item,) = make_items(1)
-    sent = {"do": "add", "item": item.pk, "section": "+"}
-    refused = edda.post(page_of(issue, "feeds"), sent | {"new_section": " "})
-    assert "Enter a heading for the new section" in words_on(refused)
-    assert f'value="{item.pk}" id="item-{item.pk}" checked' in refused.content.decode(), "the selection is kept"
-    edda.post(page_of(issue, "feeds"), sent | {"new_section": "Ferries"})
-    assert last_story(issue)[:2] == ("Ferries", "Quay 1")
-
-
-def test_dismissed_items_are_not_offered_again(edda: Client, issue: Issue) -> None:
-    first, _ = make_items(1, 2)
-    answer = edda.post(page_of(issue, "feeds"), {"do": "dismiss", "item": first.pk}, follow=True)
-    assert "1 story was dismissed" in words_on(answer)
-    assert [item.title for item in answer.context["items"]] == ["Quay 2"]
-
-
-def test_dismiss_all_dismisses_the_listed_items_only(edda: Client, issue: Issue) -> None:
-    make_items(1, 2)
-    sent = form_data(edda, page_of(issue, "feeds"), "//main//form[@novalidate]")
-    make_items(3, feed=Feed.objects.get())
-    answer = edda.post(page_of(issue, "feeds"), sent | {"do": "dismiss_all"}, follow=True)
-    assert "2 stories were dismissed" in words_on(answer)
-    assert [item.title for item in answer.context["items"]] == ["Quay 3"]
-
-
-@pytest.mark.parametrize("do", ["add", "dismiss"])
-def test_at_least_one_story_must_be_selected(edda: Client, issue: Issue, do: str) -> None:
-    make_items(1)
-    sent = {"do": do, "item": ["", "x", "9" * 40]}
-    assert "Select at least one story." in words_on(edda.post(page_of(issue, "feeds"), sent, follow=True))
-
-
-def test_stories_that_were_used_meanwhile_are_skipped(edda: Client, issue: Issue) -> None:
-    first, second = make_items(1, 2)
-    FeedItem.objects.filter(pk=first.pk).update(state=FeedItemState.USED)
-    both = {"do": "add", "item": [first.pk, second.pk]}
-    answer = edda.post(page_of(issue, "feeds"), both, follow=True)
-    assert "1 story was skipped: another user has used or dismissed it." in words_on(answer)
-    assert "1 story was added to the draft." in words_on(answer)
-    assert "Nothing was added: another user" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
-
-
-def test_poll_now_makes_the_feeds_due(edda: Client, issue: Issue) -> None:
-    make_items(1)
-    Feed.objects.update(next_poll_at=timezone.now() + datetime.timedelta(days=1))
-    answer = edda.post(page_of(issue, "feeds"), {"do": "poll"}, follow=True)
-    assert "1 feed is being fetched." in words_on(answer)
-    assert Feed.objects.get().next_poll_at <= timezone.now()
-
-
-def test_without_feeds_the_page_says_how_to_add_them(
-    issue: Issue, edda: Client, signed_in: Callable[[str], Client]
-) -> None:
-    assert "Add feeds" in words_on(edda.get(page_of(issue, "feeds")))
-    assert "A user with the permission to change the newsletter" in words_on(
-        signed_in("will").get(page_of(issue, "feeds"))
-    )
-
-
-def test_stories_cannot_be_added_to_an_issue_that_is_not_a_draft(edda: Client, issue: Issue, site: Publisher) -> None:
-    (item,) = make_items(1)
+def test_a_link_cannot_be_added_to_an_issue_that_is_not_a_draft(edda: Client, issue: Issue, site: Publisher) -> None:
     start_sending(issue)
-    assert "Stories can be added to drafts only. The status of this issue is Sending." in words_on(
-        edda.get(page_of(issue, "feeds"))
-    )
     assert "Stories can be added to drafts only. The status of this issue is Sending." in words_on(
         edda.get(page_of(issue, "link"))
     )
-    answer = edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
-    assert "Nothing was added." in words_on(answer)
     answer = edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
     assert "Nothing was added." in words_on(answer)
-    assert FeedItem.objects.get().state == FeedItemState.NEW
 
 
 # From a link
@@ -195,10 +106,12 @@ def test_a_second_click_does_not_add_a_second_story(edda: Client, issue: Issue, 
     assert load_content(issue) == before
 
 
-def test_the_compose_page_links_to_both(edda: Client, issue: Issue) -> None:
-    body = edda.get(page_of(issue)).content.decode()
-    assert page_of(issue, "feeds") in body
-    assert page_of(issue, "link") in body
+def test_the_compose_page_links_to_the_inbox_and_to_the_page(edda: Client, issue: Issue) -> None:
+    make_links(1, 2)
+    answer = edda.get(page_of(issue))
+    assert f"{reverse('inbox')}?newsletter={issue.newsletter_id}&amp;issue={issue.pk}" in answer.content.decode()
+    assert "Add from inbox… 2" in words_on(answer)
+    assert page_of(issue, "link") in answer.content.decode()
 
 
 # Feeds of a newsletter

@@ -17,7 +17,7 @@ from newsletter.content.store import load_content
 from newsletter.models import Delivery, DeliveryState, Issue, RecurringSchedule, Weekday
 from newsletter.sending.recurring import plan_occurrences
 from newsletter.sending.switch import stop_all_sending
-from tests.feeds import make_items
+from tests.feeds import make_links
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
 from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
@@ -83,7 +83,7 @@ def test_no_page_violates_the_csp_or_scrolls_sideways(live_server: Any, edda: Cl
     draft, started = make_issue(), start_sending(make_issue("issue-2")).issue
     scheduled = schedule_send(make_issue("issue-3")).issue
     ada(make_newsletter())
-    make_items(1, 2, 3)
+    make_links(1, 2, 3)
     RecurringSchedule.objects.create(
         newsletter=draft.newsletter, weekday=Weekday.TUESDAY, title="Harbour Notes, {date}"
     )
@@ -94,6 +94,7 @@ def test_no_page_violates_the_csp_or_scrolls_sideways(live_server: Any, edda: Cl
         for name in ("change", "revisions", "compare", "preview", "check", "test", "schedule", "send_now", "delete")
     ]
     urls += [page_of(draft, name) for name in ("feeds", "link")]
+    urls += [reverse(name) for name in ("inbox", "inbox_tools", "inbox_save")]
     urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel", "undo")]
     urls += [page_of(draft, name) for name in ("approve", "keep_as_draft")]
     urls += [page_of(scheduled, name) for name in ("schedule", "unschedule", "dry_run")]

@@ -110,8 +110,8 @@ def test_no_two_entries_lead_to_the_same_page(db: None) -> None:
 
 def test_sections_come_in_the_order_of_a_week_with_the_machinery_last() -> None:
     names = [str(section.label) for section in SECTIONS]
-    assert names == ["Overview", "Issues", "Subscribers", "Reports", "Newsletter", "System"]
-    assert [section.is_folded for section in SECTIONS] == [False] * 5 + [True]
+    assert names == ["Overview", "Issues", "Inbox", "Subscribers", "Reports", "Newsletter", "System"]
+    assert [section.is_folded for section in SECTIONS] == [False] * 6 + [True]
 
 
 # Who sees what
@@ -142,6 +142,7 @@ def test_a_section_without_an_entry_is_left_out(signed_in: Callable[[str], Clien
     assert [" ".join(" ".join(each.itertext()).split()) for each in sections] == [
         "Overview",
         "Issues",
+        "Inbox",
         "Reports",
         "System All sending",
     ]

@@ -159,10 +159,85 @@ def test_entities_are_found_in_encodings_that_hide_them(encoding: str, is_declar
         read_feed(data, URL, charset=encoding if is_declared else "")
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        LAUGHS.replace("<!DOCTYPE", "<!-- a feed --><?pi <rss> ?>\n<!DOCTYPE"),
+        LAUGHS.replace("[<!ENTITY", "[<!-- ]> --><!ELEMENT a ANY>\n<!ENTITY"),
+        LAUGHS.replace("[<!ENTITY", "[<!ATTLIST a b CDATA ']>'><!ENTITY"),
+        LAUGHS.replace("[<!ENTITY", "SYSTEM ']>' [<?pi ]> ?><!ENTITY"),
+        "<!DOCTYPE rss [" + "<!ELEMENT a ANY>" * 2_000 + "]><rss/>",
+        "<!DOCTYPE rss [" + "<!--" * 20_000,
+    ],
+)
+def test_no_prolog_hides_an_entity(document: str) -> None:
+    with pytest.raises(FeedError, match="declares XML entities"):
+        read_feed(document.encode(), URL)
+
+
+@pytest.mark.parametrize(
+    "prolog",
+    [
+        "",
+        '<?xml version="1.0"?>',
+        "<!-- <!ENTITY a 'b'> -->",
+        '<!DOCTYPE rss PUBLIC "-//Netscape//DTD RSS 0.91//EN" "https://quay.example/rss-0.91.dtd">',
+        "<!DOCTYPE rss [<!-- no <!ENTITY here --><!ELEMENT rss ANY>]>",
+    ],
+)
+def test_an_entry_may_write_about_entities(prolog: str) -> None:
+    about = "<![CDATA[<p>Write <!ENTITY a 'b'> in a <!DOCTYPE rss [ ]>.</p>]]>"
+    data = prolog.encode() + rss(item(1, title="<![CDATA[On <!ENTITY]]>", description=about), item(2))
+    assert [entry.url for entry in read_feed(data, URL).items] == ["https://quay.example/1", "https://quay.example/2"]
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "mailto:a@b.example", ""])
-def test_an_entry_without_a_web_link_is_dropped(link: str) -> None:
+def test_an_entry_without_a_web_link_is_left_out_and_counted(link: str) -> None:
     data = rss(f"<title>Odd</title><link>{link}</link>", item(2))
-    assert [entry.title for entry in read_feed(data, URL).items] == ["Quay 2"]
+    reading = read_feed(data, URL)
+    assert [entry.title for entry in reading.items] == ["Quay 2"]
+    assert reading.without_link == 1
+
+
+def test_an_entry_with_only_a_file_links_to_the_file() -> None:
+    episode = '<title>Fog</title><enclosure url="https://quay.example/fog.mp3" type="audio/mpeg" length="1"/>'
+    (entry,) = read_feed(rss(episode), URL).items
+    assert (entry.title, entry.url) == ("Fog", "https://quay.example/fog.mp3")
+
+
+def test_a_json_item_with_only_a_file_links_to_the_file() -> None:
+    item_of = {"id": "1", "title": "Fog", "attachments": [{"url": "https://quay.example/fog.mp3"}]}
+    data = json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": [item_of]}).encode()
+    assert [entry.url for entry in read_feed(data, URL).items] == ["https://quay.example/fog.mp3"]
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [
+        ("https://quay.example/tall crane.html", "https://quay.example/tall%20crane.html"),
+        ("/tall crane", "https://quay.example/tall%20crane"),
+    ],
+)
+def test_spaces_in_a_link_are_read_as_browsers_do(link: str, url: str) -> None:
+    assert [entry.url for entry in read_feed(rss(item(1, link=link)), URL).items] == [url]
+
+
+@pytest.mark.parametrize("version", ["http://jsonfeed.org/version/1", "https://www.jsonfeed.org/version/1.1"])
+def test_spellings_of_the_version_of_json_feed_are_known(version: str) -> None:
+    items = [{"id": 7, "url": "https://quay.example/7", "title": "Quay 7"}]
+    data = json.dumps({"version": version, "items": items}).encode()
+    assert [entry.title for entry in read_feed(data, URL).items] == ["Quay 7"]
+
+
+def test_parts_of_one_page_are_entries_of_their_own() -> None:
+    links = ["https://quay.example/notes#June_05", "https://quay.example/notes#June_06"]
+    data = rss(*(item(number, link=link) for number, link in enumerate(links)))
+    assert [entry.url for entry in read_feed(data, URL).items] == links
+
+
+def test_entries_with_ids_of_their_own_may_share_a_link() -> None:
+    data = rss(*(item(number, link="https://quay.example/menu", guid=f"tag:menu-{number}") for number in (1, 2, 2)))
+    assert [entry.guid for entry in read_feed(data, URL).items] == ["tag:menu-1", "tag:menu-2"]
 
 
 def test_summaries_have_no_scripts_and_web_links_only() -> None:
@@ -183,7 +258,7 @@ def test_merge_fields_of_other_sites_are_never_filled(typed: str) -> None:
 
 
 def test_a_page_is_listed_once_for_all_spellings_of_its_link() -> None:
-    links = ["https://quay.example/1", "http://quay.example/1/", "https://quay.example/1?utm_source=rss#top"]
+    links = ["https://quay.example/1", "http://quay.example/1/", "https://quay.example/1?utm_source=rss#:~:text=crane"]
     data = rss(*(item(number, link=link) for number, link in enumerate(links)))
     assert [entry.title for entry in read_feed(data, URL).items] == ["Quay 0"]
 

@@ -133,3 +133,19 @@ def test_any_bytes_give_a_storable_story_or_an_error(data: bytes, charset: str) 
     assert found.title
     assert [*field_faults("story title", found.title), *field_faults("source", found.source)] == []
     assert body_fault(found.body) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("Using &lt;T&gt; well", "Using <T> well"),
+        ("Using &amp;lt;T&amp;gt; well", "Using <T> well"),
+        ("Cranes &amp;amp; quays", "Cranes & quays"),
+        ("&lt;b&gt;Tall&lt;/b&gt; cranes", "Tall cranes"),
+        ("The &lt;b&gt; tag", "The <b> tag"),
+        ("List&lt;String&gt; &amp; friends", "List<String> & friends"),
+        ("Tall &amp;#8211; taller", "Tall – taller"),
+    ],
+)
+def test_titles_that_were_escaped_twice_are_read_as_in_feeds(written: str, title: str) -> None:
+    assert story(ARTICLE.format(f'<meta property="og:title" content="{written}">')).title == title
