@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from newsletter.archive_import.write import StorePicture
+import logging
+
 from newsletter.content.archives.choose import reader_for
 from newsletter.content.archives.item import ArchiveFiles, ArchiveReader
+from newsletter.media import store
+from newsletter.media.reasons import PictureRefused
+from newsletter.models import Newsletter
 
-#: Pictures in archives keep their addresses: there is no place for pictures yet.
-store_picture: StorePicture | None = None
+log = logging.getLogger(__name__)
+
+
+def store_picture(newsletter: Newsletter, name: str, data: bytes, by: str) -> str | None:
+    """Put a picture of an archive into the library; its address, or None if it is no picture that mails can show."""
+    try:
+        return store.store_picture(newsletter, name, data, by)
+    except PictureRefused as refusal:
+        log.info("Picture %s of an archive was left out: %s", name, refusal)
+        return None
 
 
 def choose_reader(files: ArchiveFiles, site_url: str = "", code: str = "") -> ArchiveReader:

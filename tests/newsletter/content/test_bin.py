@@ -22,10 +22,12 @@ from newsletter.content.bin import (
 from newsletter.content.drafts import draft_like_last, duplicate_issue
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.store import ImportOutcome, import_issue, load_content
-from newsletter.gathering.pick import links_of
-from newsletter.models import Issue, IssueState, Reason, Revision
+from newsletter.gathering.inbox import earlier_stories
+from newsletter.gathering.pick import add_links
+from newsletter.models import Issue, IssueState, Reason, Revision, SavedLinkState
 from newsletter.sending.recurring import outlook, plan_occurrences
 from newsletter.sending.schedule import lock
+from tests.feeds import make_links
 from tests.publications import content, make_issue, make_newsletter, schedule_send, today
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +45,6 @@ def test_an_issue_in_the_bin_is_in_no_list() -> None:
     issue = binned()
     assert not Issue.objects.exists()
     assert not make_newsletter().issues.exists()
-    assert not links_of(make_newsletter())
     assert [row.deleted_by for row in Issue.with_bin.in_bin()] == ["edda"]
     with pytest.raises(Issue.DoesNotExist), transaction.atomic():
         lock(issue)  # as every start of a send does
@@ -143,8 +144,16 @@ def test_what_is_not_in_the_bin_is_neither_restored_nor_deleted(act: Callable[[i
     assert Issue.objects.filter(pk=issue.pk).exists()
 
 
-def test_a_link_of_an_issue_in_the_bin_is_offered_again() -> None:
-    issue = make_issue()
-    links = len(links_of(make_newsletter()))
+def test_links_of_an_issue_in_the_bin_are_kept_again_and_ran_nowhere() -> None:
+    (link,) = make_links(1)
+    issue = make_issue(sections=())
+    add_links(issue, [link.pk], section="Links", by="edda")
+    pages = [link.page_sha256]
+    assert earlier_stories(issue.newsletter, [link.url], pages)
     move_to_bin(issue, by="edda")
-    assert (links, links_of(make_newsletter())) == (3, {})
+    assert not earlier_stories(issue.newsletter, [link.url], pages)
+    link.refresh_from_db()
+    assert (link.state, link.issue_id) == (SavedLinkState.KEPT, None)
+    restore_from_bin(issue.pk)
+    link.refresh_from_db()
+    assert (link.state, link.issue_id) == (SavedLinkState.USED, issue.pk)

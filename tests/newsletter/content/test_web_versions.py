@@ -50,10 +50,12 @@ def page_row(issue: Issue) -> Any:
 
 
 def correct(issue: Issue, **changes: Any) -> WebVersion:
-    options = {name: changes.pop(name) for name in ("note", "is_minor", "shows_changes") if name in changes}
+    options: dict[str, Any] = {
+        name: changes.pop(name) for name in ("note", "is_minor", "shows_changes") if name in changes
+    }
     row = page_row(issue)
     after = replace(shown_content(row), **changes)
-    note = {} if options.get("is_minor") else {"note": "Mended."}
+    note: dict[str, Any] = {} if options.get("is_minor") else {"note": "Mended."}
     return correct_web_version(issue, after, by="edda", based_on=version_number(row), **{**note, **options})
 
 

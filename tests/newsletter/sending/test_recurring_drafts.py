@@ -16,9 +16,18 @@ from newsletter.config import failpoints
 from newsletter.config.failpoints import Action, Crash, Failpoint, Point
 from newsletter.content.store import load_content
 from newsletter.content.templates import template_content
-from newsletter.models import DraftMade, FeedItem, FeedItemState, Issue, IssueTemplate, Newsletter, RecurringDraft
+from newsletter.models import (
+    DraftMade,
+    Feed,
+    Issue,
+    IssueTemplate,
+    Newsletter,
+    RecurringDraft,
+    SavedLink,
+    SavedLinkState,
+)
 from newsletter.sending.recurring_drafts import make_recurring_drafts, plan
-from tests.feeds import make_items
+from tests.feeds import make_links
 from tests.publications import content, just_now, make_issue, make_newsletter, today
 
 pytestmark = pytest.mark.django_db
@@ -82,20 +91,19 @@ def test_the_first_draft_of_a_newsletter_is_empty() -> None:
     assert load_content(Issue.objects.get()).sections == ()
 
 
-def test_it_takes_the_newest_links_since_the_draft_before_and_no_more_than_it_may() -> None:
-    make_items(1, 2, 3)
+def test_it_takes_the_newest_kept_links_and_no_more_than_it_may() -> None:
+    make_links(1, 2, 3, state=SavedLinkState.KEPT)
+    make_links(4, feed=Feed.objects.get())
     one = recurring(template=template(), most_links=2, section="Links")
     make_recurring_drafts()
     sections = {
         part.title: [story.title for story in part.stories] for part in load_content(Issue.objects.get()).sections
     }
     assert sections["Links"] == ["Quay 3", "Quay 2"]
-    assert FeedItem.objects.filter(state=FeedItemState.USED).count() == 2
-
-    RecurringDraft.objects.filter(pk=one.pk).update(last_at=timezone.now() + datetime.timedelta(minutes=1))
+    assert SavedLink.objects.filter(state=SavedLinkState.USED).count() == 2
     come_again(one)
     make_recurring_drafts()
-    assert DraftMade.objects.order_by("date").values_list("links", flat=True)[1] == 0
+    assert list(DraftMade.objects.order_by("date").values_list("links", flat=True)) == [2, 1]
 
 
 def test_one_that_is_not_active_makes_nothing() -> None:
@@ -117,7 +125,7 @@ def test_a_day_has_one_draft_even_if_its_time_comes_again() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("point", [Point.DRAFT_UNCOMMITTED, Point.DRAFT_COMMITTED])
 def test_a_worker_killed_while_it_makes_a_draft_makes_one_in_the_end(point: Point) -> None:
-    make_items(1)
+    make_links(1, state=SavedLinkState.KEPT)
     recurring(template=template(), most_links=5)
     failpoints.arm(Failpoint(point=point, hit=1, action=Action.RAISE))
     try:
