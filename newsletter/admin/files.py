@@ -50,7 +50,9 @@ class ImportForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}),
     )
     replace = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    keep_sources = forms.BooleanField(required=False)
+    keep_sources = forms.BooleanField(
+        required=False, label=gettext_lazy("Keep them as known sources of the newsletter")
+    )
 
     def clean(self) -> dict[str, Any]:
         """Require either a file or a text, of a size that an issue can have."""

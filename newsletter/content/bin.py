@@ -31,8 +31,8 @@ class NotInBin(ContentError):
 
 
 def is_kept(issue: Issue) -> bool:
-    """Whether it must stay: an edition was frozen of it, a send used it, or it is the digest of a week."""
-    return issue.is_digest or issue.editions.exists() or issue.sends.exists()
+    """Whether it must stay: it is on the web, an edition was frozen of it, a send used it, or it is a week's digest."""
+    return issue.is_published_without_send or issue.is_digest or issue.editions.exists() or issue.sends.exists()
 
 
 def move_to_bin(issue: Issue, *, by: str) -> None:
@@ -43,8 +43,8 @@ def move_to_bin(issue: Issue, *, by: str) -> None:
         if is_kept(row):
             raise IssueIsKept(
                 translatable(
-                    "“{title}” cannot be deleted, because it was scheduled or sent, and the record of that must be "
-                    "kept.",
+                    "“{title}” cannot be deleted, because it was scheduled, sent or published, and the record of that must "
+                    "be kept.",
                     title=row.title,
                 )
             )

@@ -15,6 +15,8 @@ from newsletter.web.public_page import MAX_AGE
 
 #: Requests that are redirected; a form that is sent to a wrong address is not.
 METHODS = ("GET", "HEAD")
+#: Paths below which only this site ever had pages.
+OWN_PATHS = (ADMIN_PATH, "/api/", "/l/", "/media/", "/static/", "/webhooks/")
 
 
 class RedirectMiddleware:
@@ -29,9 +31,14 @@ class RedirectMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Handle one request."""
         response = self._get_response(request)
-        is_asked = request.method in METHODS and not request.path_info.startswith(ADMIN_PATH)
+        is_asked = request.method in METHODS and _may_be_old(request.path_info)
         found = _redirect(request) if response.status_code == 404 and is_asked else None
         return found or response
+
+
+def _may_be_old(path: str) -> bool:
+    """Whether an old page may have had the path. Links in mails and files are answered without the database."""
+    return not path.startswith(OWN_PATHS)
 
 
 def _redirect(request: HttpRequest) -> HttpResponseBase | None:

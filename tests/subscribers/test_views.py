@@ -672,6 +672,8 @@ def test_only_the_known_views_are_exempt_from_csrf_checks() -> None:
     ours |= {"confirm-address", "approve-address", "refuse-address", "stay", "my-data", "erase-me"}
     # Forms on other sites: all that they cause is a confirmation mail, and the list must allow them.
     ours |= {"embed", "embed-check-mail"}
+    # Programs that send a token of their own, and no cookie.
+    ours |= {"save-link"}
     assert exempt(get_resolver().url_patterns) - {"webhook"} == ours
 
 

@@ -27,20 +27,26 @@ def csv_rows(files: ArchiveFiles, path: PurePosixPath) -> Iterator[tuple[int, di
     text = read_text(files, path).replace("\0", "")
     first = text.lstrip("\ufeff\r\n").split("\n", 1)[0]
     delimiter = Counter({mark: first.count(mark) for mark in ",;\t"}).most_common(1)[0][0]
-    csv.field_size_limit(max(MAX_FIELD, csv.field_size_limit()))
-    lines = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
     head: list[str] = []
+    for number, cells in enumerate(_cells(text, delimiter, path), start=1):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not head:
+            head = [cell.strip().lower() for cell in cells]
+            continue
+        yield number, dict(zip(head, [*cells, *[""] * (len(head) - len(cells))], strict=False))
+
+
+def _cells(text: str, delimiter: str, path: PurePosixPath) -> list[list[str]]:
+    """All rows. The limit of a cell counts for the whole process, so it is raised for this file only."""
+    before = csv.field_size_limit(MAX_FIELD)
     try:
-        for number, cells in enumerate(lines, start=1):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not head:
-                head = [cell.strip().lower() for cell in cells]
-                continue
-            yield number, dict(zip(head, [*cells, *[""] * (len(head) - len(cells))], strict=False))
+        return list(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter))
     except csv.Error as error:
         sentence = translatable("“{path}” is not a valid CSV file: {reason}.", path=str(path), reason=str(error))
         raise ArchiveError(sentence) from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def columns_of(files: ArchiveFiles, path: PurePosixPath) -> frozenset[str]:

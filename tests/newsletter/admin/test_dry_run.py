@@ -55,9 +55,9 @@ def test_the_manifest_is_downloaded_as_the_command_prints_it(edda: Client, issue
 
 def test_an_issue_that_cannot_be_sent_has_reasons_instead(edda: Client, issue: Issue) -> None:
     save_content(issue, content(sections=()), by="tests")
-    assert "no stories" in words_on(edda.get(page_of(issue, "dry_run")))
+    assert "no content" in words_on(edda.get(page_of(issue, "dry_run")))
     answer = edda.get(page_of(issue, "dry_run_manifest"), follow=True)
-    assert "no stories" in words_on(answer)
+    assert "no content" in words_on(answer)
 
 
 def test_after_the_start_the_page_shows_the_recorded_manifest(edda: Client, issue: Issue) -> None:

@@ -18,6 +18,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
 from newsletter.models import (
+    ArchiveImport,
     Batch,
     BatchState,
     Event,
@@ -37,7 +38,7 @@ from tests.publications import expand_audiences, make_issue, start_sending
 MODELS = list(admin.site._registry)
 #: All other models are written by the system and are read-only in the admin.
 ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
-ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint, IssueTemplate, Snippet, RecurringDraft}
+ADDED_BY_HAND |= {Subscriber, ArchiveImport, Import, WebhookEndpoint, IssueTemplate, Snippet, RecurringDraft}
 #: The editors who may open a page, by the permission it needs.
 OPEN_TO: dict[str, set[str]] = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
 OPEN_TO |= {"personal": set(), "share": set()}

@@ -67,7 +67,7 @@ def test_a_dry_run_of_an_issue_that_cannot_be_sent_lists_every_reason_and_prints
     refusal = refusal_of("dry_run", "issue-1")
     assert refusal.startswith("“Taller cranes” cannot be sent:\n")
     assert "postal address" in refusal
-    assert "no stories" in refusal
+    assert "no content" in refusal
 
 
 def test_an_issue_is_sent_with_the_sha256_of_its_dry_run(issue: Issue) -> None:

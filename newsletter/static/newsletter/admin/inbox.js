@@ -9,7 +9,7 @@ const undoForm = one("[data-undo]");
 const dialog = one("[data-dialog]");
 const section = dialog && one("[name=new_section]", dialog);
 const single = one("[data-single]");
-let last = null; // What can be undone, and where its rows were.
+let last = null; // To undo, and where its rows were.
 let current = null;
 let dragged = null;
 let busy = false;
