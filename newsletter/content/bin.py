@@ -43,8 +43,8 @@ def move_to_bin(issue: Issue, *, by: str) -> None:
         if is_kept(row):
             raise IssueIsKept(
                 translatable(
-                    "“{title}” cannot be deleted, because it was scheduled, sent or published, and the record of that must "
-                    "be kept.",
+                    "“{title}” cannot be deleted, because it was scheduled, sent or published, and the record of that "
+                    "must be kept.",
                     title=row.title,
                 )
             )
