@@ -36,6 +36,11 @@ from newsletter.models import LinkWay, Newsletter, SavedLink
 #: What a share menu or the save button may send.
 MAX_SHARED = 4_000
 
+#: A command that saves a link with a token.
+EXAMPLE = """curl -X POST {url} \\
+  -H "Authorization: Bearer {token}" -H "Content-Type: application/json" \\
+  -d '{{"url": "https://news.example/story", "note": "", "tags": ["ports"]}}'"""
+
 
 def _newsletters(request: HttpRequest) -> list[Newsletter]:
     """For those who may save links; PermissionDenied for others."""
@@ -144,7 +149,7 @@ def save_tools(request: HttpRequest) -> HttpResponse:
         "bookmarklet": _bookmarklet(address, newsletter.pk if newsletter else 0),
         "secret": secret,
         "tokens": valid_tokens(newsletter, request.user) if newsletter else [],  # type: ignore[arg-type]
-        "api_url": request.build_absolute_uri(reverse("save-link")),
+        "example": EXAMPLE.format(url=request.build_absolute_uri(reverse("save-link")), token=_("TOKEN")),
         "inbox_url": inbox_url(newsletter) if newsletter else "",
     }
     # The admin lets no browser store its pages, so that the token is on this one only.

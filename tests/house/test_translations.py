@@ -97,10 +97,6 @@ ALLOWED = {
     "not a key": "for the log",
     "no action": "for the log",
     "The import of the archive was undone.": "kept like the reason that an editor writes",
-    (
-        'curl -X POST  \\\n  -H "Authorization: Bearer " -H "Content-Type: application/json" \\\n'
-        """  -d '{"url": "https://news.example/story", "note": "", "tags": ["ports"]}'"""
-    ): "a command",
     "provider search {} of batch {}": "rows that no page shows",
     "An edition cannot be changed ({}).": "a programming error",
     "An edition cannot be changed; freeze the issue again.": "a programming error",
