@@ -50,7 +50,7 @@ async function send(url, name, value, links, done) {
   refresh();
 }
 
-// The rows leave the list, and the next one gets the focus.
+// The rows leave, and the next one gets the focus.
 function decide(name, value, some, url = location.href) {
   send(url, name, value, some.map((row) => row.dataset.link), (answer) => {
     const left = (row) => !some.includes(row);
