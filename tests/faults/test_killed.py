@@ -53,10 +53,11 @@ def hits_of(point: Point) -> list[int]:
     return [1, times // 2, times]
 
 
-#: Points that a send by SMTP alone reaches, a weekly digest, outgoing webhooks, missed events, clicks, and imports of
+#: Points that a send by SMTP alone reaches, a weekly digest, outgoing webhooks, missed events, clicks, recurring drafts
+#: (tests/newsletter/sending/test_recurring_drafts.py), and imports of
 #: archives: see test_killed_by_smtp.py, test_weekly.py, tests/newsletter/notifications/test_killed.py,
 #: test_missed_events.py, tests/newsletter/engagement/test_judge.py and tests/newsletter/archive_import/test_killed.py.
-OTHERS = ("progress-", "mail-", "digest-", "webhook", "log-", "hits-", "archive-")
+OTHERS = ("progress-", "mail-", "digest-", "webhook", "log-", "hits-", "archive-", "draft-")
 POINTS = [point for point in Point if not point.value.startswith(OTHERS)]
 CASES = [
     Case(point=point, hit=hit, workers=workers) for point in POINTS for hit in hits_of(point) for workers in (1, 4)
