@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ('weekday', models.PositiveSmallIntegerField(choices=[(0, 'Monday'), (1, 'Tuesday'), (2, 'Wednesday'), (3, 'Thursday'), (4, 'Friday'), (5, 'Saturday'), (6, 'Sunday')], verbose_name='weekday')),
                 ('time', models.TimeField(default=datetime.time(9, 0), verbose_name='time')),
                 ('is_active', models.BooleanField(default=True, help_text='Drafts are made only while it is active.', verbose_name='active')),
-                ('most_links', models.PositiveSmallIntegerField(default=0, help_text='How many links the draft takes as stories at most, the newest since the draft before. 0: none.', validators=[django.core.validators.MaxValueValidator(50)], verbose_name='links')),
+                ('most_links', models.PositiveSmallIntegerField(default=0, help_text='How many kept links of the inbox the draft takes as stories at most, the newest first. 0: none.', validators=[django.core.validators.MaxValueValidator(50)], verbose_name='links')),
                 ('section', models.CharField(blank=True, help_text='The section for these stories. Leave empty to use the section of each feed.', max_length=200, verbose_name='section')),
                 ('next_date', models.DateField(editable=False, help_text='The day of the next draft.', null=True)),
                 ('next_at', models.DateTimeField(editable=False, help_text='Empty: not planned yet.', null=True)),

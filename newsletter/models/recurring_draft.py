@@ -52,7 +52,7 @@ class RecurringDraft(models.Model):
         _("links"),
         default=0,
         validators=[MaxValueValidator(MOST_LINKS)],
-        help_text=_("How many links the draft takes as stories at most, the newest since the draft before. 0: none."),
+        help_text=_("How many kept links of the inbox the draft takes as stories at most, the newest first. 0: none."),
     )
     section = models.CharField(
         _("section"),
