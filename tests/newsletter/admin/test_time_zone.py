@@ -65,3 +65,12 @@ def test_an_answer_without_times_asks_for_no_zone(edda: Client, newsletter: News
 def test_public_pages_keep_their_own_zone(client: Client, newsletter: Newsletter) -> None:
     client.get(newsletter.get_absolute_url())
     assert timezone.get_current_timezone_name() == "UTC"
+
+
+@pytest.mark.any_database
+def test_the_login_page_asks_for_no_zone_so_that_it_is_shown_without_a_database(
+    client: Client, newsletter: Newsletter
+) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(reverse("admin:login")).status_code == 200
+    assert not captured.captured_queries
